@@ -1,0 +1,384 @@
+//! The command line as data: every command, flag, unit and default.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Movie recommendations from one binary: import interactions, train, index, serve.
+#[derive(Debug, Parser)]
+#[command(name = "cinedex", version, max_term_width = 110)]
+pub(crate) struct Arguments {
+    /// Folder of data sets and models [default: data].
+    #[arg(long, global = true, env = "CINEDEX_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Folder of bundles and of the CURRENT pointer [default: indexes].
+    #[arg(long, global = true, env = "CINEDEX_INDEXES", value_name = "DIR")]
+    pub(crate) indexes: Option<PathBuf>,
+    /// Configuration file [default: cinedex.toml, where it exists].
+    #[arg(long, global = true, env = "CINEDEX_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON document instead of text.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Write the log to stderr as JSON lines; CINEDEX_LOG sets what is logged, for example "debug".
+    #[arg(long, global = true, env = "CINEDEX_LOG_JSON")]
+    pub(crate) log_json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Import, train, index and serve the embedded demo world (or a data set), and print what to try.
+    Demo(DemoArguments),
+    /// Import, download, enrich, list and show data sets.
+    #[command(subcommand)]
+    Dataset(DatasetCommand),
+    /// Learn embeddings from a data set.
+    Train(TrainArguments),
+    /// Judge models on held-out interactions.
+    Evaluate(EvaluateArguments),
+    /// Build, list, verify, activate and remove bundles.
+    #[command(subcommand)]
+    Index(IndexCommand),
+    /// Films that are like a film.
+    Similar {
+        /// A movie id, or a title.
+        movie: String,
+        /// How many films.
+        #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        k: u32,
+    },
+    /// Films for a user, or for someone who liked some films.
+    Recommend(RecommendArguments),
+    /// Films that are popular in a place.
+    Popular {
+        /// The place, for example US/CA; everywhere if left out.
+        #[arg(long, value_name = "PLACE")]
+        location: Option<String>,
+        /// How many films.
+        #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        k: u32,
+    },
+    /// Serve the live bundle over HTTP.
+    Serve(ServeArguments),
+}
+
+/// Where from and how to serve the demo.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// Use this data set instead of the embedded world.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) dataset: Option<String>,
+    /// Prepare everything, print what to try, and stop without serving.
+    #[arg(long)]
+    pub(crate) prepare_only: bool,
+    /// How to serve.
+    #[command(flatten)]
+    pub(crate) serve: ServeArguments,
+}
+
+/// Flags of `serve`; each overrides the environment, which overrides the configuration file.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ServeArguments {
+    /// Address to listen on [default: 127.0.0.1:8080].
+    #[arg(long, env = "CINEDEX_BIND", value_name = "ADDRESS:PORT")]
+    pub(crate) bind: Option<SocketAddr>,
+    /// Listen beyond loopback although no key protects the service.
+    #[arg(long, env = "CINEDEX_OPEN")]
+    pub(crate) open: bool,
+    /// Memory for encoded answers, in bytes [default: 67108864].
+    #[arg(long, env = "CINEDEX_CACHE_BYTES", value_name = "BYTES")]
+    pub(crate) cache_bytes: Option<u64>,
+    /// How long an encoded answer is kept, in seconds [default: 300].
+    #[arg(long, env = "CINEDEX_CACHE_TTL_SECONDS", value_name = "SECONDS")]
+    pub(crate) cache_ttl_seconds: Option<u64>,
+    /// Threads of the event loop [default: one a core].
+    #[arg(long, env = "CINEDEX_WORKERS", value_name = "COUNT")]
+    pub(crate) workers: Option<usize>,
+    /// Print the configuration in force and stop.
+    #[arg(long)]
+    pub(crate) print_config: bool,
+}
+
+/// What to do with data sets.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DatasetCommand {
+    /// Read interactions, movies and users into a data set.
+    #[command(subcommand)]
+    Import(ImportCommand),
+    /// Add facts to the movies of a data set.
+    #[command(subcommand)]
+    Enrich(EnrichCommand),
+    /// Fetch a published data set and import it.
+    Download(DownloadArguments),
+    /// The data sets there are.
+    List,
+    /// Counts, ranges, coverage of fields and rejected rows of a data set.
+    Show {
+        /// Name of the data set.
+        name: String,
+    },
+}
+
+/// From which format to import.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportCommand {
+    /// A published MovieLens folder or zip: 100K, 1M, 10M, 20M, 25M, 32M, latest or latest-small.
+    Movielens {
+        /// The folder, or the zip as published.
+        path: PathBuf,
+        /// Another ratings file inside it, with or without the time (1M and 10M layouts).
+        #[arg(long, value_name = "FILE")]
+        ratings: Option<PathBuf>,
+        /// Name and limits.
+        #[command(flatten)]
+        target: TargetArguments,
+    },
+    /// An app's own CSV files.
+    Csv(TableArguments),
+    /// An app's own Parquet files.
+    Parquet(TableArguments),
+    /// The embedded demo world: real films, simulated people.
+    Demo {
+        /// Seed of the simulation.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Name and limits.
+        #[command(flatten)]
+        target: TargetArguments,
+    },
+}
+
+/// Where an import goes and what it tolerates.
+#[derive(Debug, Args)]
+pub(crate) struct TargetArguments {
+    /// Name of the data set: lower-case letters, digits, dot, dash, underscore.
+    #[arg(long)]
+    pub(crate) name: String,
+    /// Replace a data set of that name, atomically.
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Share of rows that may be rejected before the import fails, 0 to 1.
+    #[arg(long, default_value_t = 0.01, value_name = "SHARE")]
+    pub(crate) max_rejected: f64,
+}
+
+/// An app's own tables and how their columns are called.
+#[derive(Debug, Args)]
+pub(crate) struct TableArguments {
+    /// Files of interactions; a directory of Parquet part files is one of them.
+    #[arg(required = true)]
+    pub(crate) interactions: Vec<PathBuf>,
+    /// File of movies.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) movies: Option<PathBuf>,
+    /// File of users.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) users: Option<PathBuf>,
+    /// Column names: FIELD=COLUMN, for example user_id=customer or title=name.
+    #[arg(long = "column", value_name = "FIELD=COLUMN")]
+    pub(crate) columns: Vec<String>,
+    /// Kind of interactions where no column says it.
+    #[arg(long, default_value = "rating")]
+    pub(crate) kind: String,
+    /// Lowest and highest rating.
+    #[arg(long, default_value = "0.5:5", value_name = "LOWEST:HIGHEST")]
+    pub(crate) scale: String,
+    /// What a number in the time column counts.
+    #[arg(long, value_enum, default_value_t = TimeUnit::Seconds)]
+    pub(crate) time_unit: TimeUnit,
+    /// Separator of CSV columns, one ASCII character.
+    #[arg(long, default_value_t = ',')]
+    pub(crate) delimiter: char,
+    /// Separator within a cell that holds a list (genres, tags …).
+    #[arg(long, default_value_t = '|')]
+    pub(crate) list_separator: char,
+    /// Name and limits.
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
+}
+
+/// What a number in a time column counts.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum TimeUnit {
+    /// Seconds since 1970, UTC.
+    Seconds,
+    /// Milliseconds since 1970, UTC.
+    Milliseconds,
+}
+
+/// From which source to add facts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EnrichCommand {
+    /// IMDb's title.basics, title.ratings and title.akas, plain or gzip, joined on `imdb_id`.
+    Imdb {
+        /// Folder with the files.
+        path: PathBuf,
+        /// Name of the data set.
+        #[arg(long)]
+        name: String,
+    },
+}
+
+/// What to fetch and where from.
+#[derive(Debug, Args)]
+pub(crate) struct DownloadArguments {
+    /// Which data set.
+    #[arg(value_parser = ["ml-latest-small"])]
+    pub(crate) what: String,
+    /// Name of the data set [default: the same].
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Replace a data set of that name, atomically.
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Fetch from this address instead of GroupLens.
+    #[arg(long, env = "CINEDEX_DOWNLOAD_URL", value_name = "URL")]
+    pub(crate) url: Option<String>,
+}
+
+/// Settings of the trainer; what is left out has a default that suits most data sets.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct TrainerArguments {
+    /// Length of an embedding [default: 64].
+    #[arg(long)]
+    pub(crate) dim: Option<usize>,
+    /// Passes over users and movies [default: 16].
+    #[arg(long)]
+    pub(crate) epochs: Option<usize>,
+    /// Regularisation, scaled by frequency.
+    #[arg(long)]
+    pub(crate) regularization: Option<f32>,
+    /// Weight of each unobserved pair.
+    #[arg(long)]
+    pub(crate) unobserved_weight: Option<f32>,
+    /// Seed of the initial embeddings.
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Threads [default: one a core].
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+}
+
+/// What to train.
+#[derive(Debug, Args)]
+pub(crate) struct TrainArguments {
+    /// Name of the data set.
+    pub(crate) name: String,
+    /// Name of the model.
+    #[arg(long, default_value = "ials")]
+    pub(crate) model: String,
+    /// Settings.
+    #[command(flatten)]
+    pub(crate) trainer: TrainerArguments,
+}
+
+/// How a data set is split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProtocolName {
+    /// Users of the test are unknown in training; part of what they liked is folded in.
+    Strong,
+    /// The last tenth by time is the test, for users and movies known from before.
+    Temporal,
+}
+
+/// What to judge, on what.
+#[derive(Debug, Args)]
+pub(crate) struct EvaluateArguments {
+    /// Name of the data set to split; or use --train and --held-out.
+    #[arg(required_unless_present = "train", conflicts_with = "train")]
+    pub(crate) name: Option<String>,
+    /// How the data set is split.
+    #[arg(long, value_enum, default_value_t = ProtocolName::Strong)]
+    pub(crate) protocol: ProtocolName,
+    /// CSV to train on: user, item, and the time if there is a third column.
+    #[arg(long, value_name = "FILE", requires = "held_out")]
+    pub(crate) train: Option<PathBuf>,
+    /// CSV of what is folded in for each held-out user; without it users are known (temporal).
+    #[arg(long, value_name = "FILE", requires = "train")]
+    pub(crate) fold_in: Option<PathBuf>,
+    /// CSV of what is to be found; read only when models are judged.
+    #[arg(long, value_name = "FILE", requires = "train")]
+    pub(crate) held_out: Option<PathBuf>,
+    /// Models: ials, popularity, recent-popularity; repeat it to compare.
+    #[arg(long = "model", default_values_t = [String::from("ials")])]
+    pub(crate) models: Vec<String>,
+    /// Judge the engine as this bundle serves it, beside the models.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) bundle: Option<String>,
+    /// Share of training, by time, that recent popularity counts.
+    #[arg(long, default_value_t = 0.1, value_name = "SHARE")]
+    pub(crate) recent_share: f64,
+    /// Settings.
+    #[command(flatten)]
+    pub(crate) trainer: TrainerArguments,
+}
+
+/// What to do with bundles.
+#[derive(Debug, Subcommand)]
+pub(crate) enum IndexCommand {
+    /// Build a bundle from a data set and a model of it, judge it, and make it live.
+    Build {
+        /// Name of the data set.
+        name: String,
+        /// Name of the model.
+        #[arg(long, default_value = "ials")]
+        model: String,
+        /// Column of ids in a foreign model's tables.
+        #[arg(long, value_name = "COLUMN")]
+        id_column: Option<String>,
+        /// Column of embeddings in a foreign model's tables.
+        #[arg(long, value_name = "COLUMN")]
+        embedding_column: Option<String>,
+        /// Build and judge only.
+        #[arg(long)]
+        no_activate: bool,
+        /// Lowest recall@10 of the graph against the exact scan with which a bundle may go live.
+        #[arg(long, default_value_t = 0.9, value_name = "RECALL")]
+        min_recall: f64,
+        /// Bundles that stay for roll-back, the live one included.
+        #[arg(long, default_value_t = 3, value_name = "COUNT")]
+        keep: usize,
+    },
+    /// The bundles there are, newest first, and which one is live.
+    List,
+    /// Check every byte of a bundle and measure it again.
+    Verify {
+        /// The version; the live one if left out.
+        version: Option<String>,
+    },
+    /// Make a bundle the live one, after checking it.
+    Activate {
+        /// The version.
+        version: String,
+    },
+    /// Delete a bundle that is not live.
+    Remove {
+        /// The version.
+        version: String,
+    },
+}
+
+/// For whom to recommend.
+#[derive(Debug, Args)]
+pub(crate) struct RecommendArguments {
+    /// A user id.
+    #[arg(required_unless_present = "liked", conflicts_with = "liked")]
+    pub(crate) user: Option<String>,
+    /// Movie ids or titles that someone liked; repeat it or give several.
+    #[arg(long, num_args = 1.., value_name = "MOVIE")]
+    pub(crate) liked: Vec<String>,
+    /// Movie ids or titles that someone disliked.
+    #[arg(long, num_args = 1.., value_name = "MOVIE")]
+    pub(crate) disliked: Vec<String>,
+    /// The place, for example US/CA.
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) location: Option<String>,
+    /// How many films.
+    #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) k: u32,
+}

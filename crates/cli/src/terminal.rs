@@ -1,0 +1,172 @@
+//! What a person sees: the log, progress on stderr, tables and JSON on stdout.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use cinedex_domain::Step;
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use tracing_subscriber::EnvFilter;
+
+/// Starts the log on stderr; `CINEDEX_LOG` says what is logged, warnings by default.
+pub(crate) fn start_log(json: bool) {
+    let filter = EnvFilter::try_from_env("CINEDEX_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json {
+        builder.json().init();
+    } else {
+        builder.with_ansi(false).init();
+    }
+}
+
+/// Says on stderr why the command failed, cause after cause.
+pub(crate) fn complain(error: &anyhow::Error) {
+    let mut said = error.to_string();
+    let mut line = format!("cinedex: {said}");
+    for cause in error.chain().skip(1) {
+        let text = cause.to_string();
+        if !said.contains(&text) {
+            line = format!("{line}: {text}");
+            said = text;
+        }
+    }
+    // Nobody is left to tell if stderr is closed.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Progress of one command: a bar where stderr is a terminal, a line a stage where it is not.
+pub(crate) struct ProgressView {
+    state: Mutex<Stage>,
+    bar: Option<ProgressBar>,
+}
+
+struct Stage {
+    name: String,
+    began: Instant,
+}
+
+impl ProgressView {
+    /// Starts with nothing shown.
+    pub(crate) fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        Self { state: Mutex::new(Stage { name: String::new(), began: Instant::now() }), bar }
+    }
+
+    /// Shows one step.
+    pub(crate) fn show(&self, step: Step<'_>) {
+        // A poisoned lock means that a worker panicked; the panic itself is what will be reported.
+        let Ok(mut stage) = self.state.lock() else { return };
+        if stage.name != step.stage {
+            self.close(&stage);
+            *stage = Stage { name: step.stage.to_owned(), began: Instant::now() };
+            if let Some(bar) = &self.bar {
+                bar.reset();
+                bar.set_style(style(step.total.is_some()));
+                bar.set_message(stage.name.clone());
+            }
+        }
+        if let Some(bar) = &self.bar {
+            if let Some(total) = step.total {
+                bar.set_length(total);
+            }
+            bar.set_position(step.done);
+        }
+    }
+
+    fn close(&self, stage: &Stage) {
+        if stage.name.is_empty() {
+            return;
+        }
+        let line = format!("  {} {:.1} s", stage.name, stage.began.elapsed().as_secs_f64());
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => drop(writeln!(std::io::stderr(), "{line}")),
+        }
+    }
+}
+
+impl Drop for ProgressView {
+    fn drop(&mut self) {
+        if let Ok(stage) = self.state.lock() {
+            self.close(&stage);
+        }
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn style(bounded: bool) -> ProgressStyle {
+    let template = if bounded {
+        "  {msg} {wide_bar} {human_pos}/{human_len} {eta}"
+    } else {
+        "  {msg} {spinner} {human_pos} {elapsed}"
+    };
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// A note on stderr, beside the result.
+pub(crate) fn note(text: &str) {
+    // Nobody is left to tell if stderr is closed.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Prints a result. A closed pipe (`| head`) is the reader's right and ends the program quietly.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{}", text.trim_end()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// Prints one JSON document.
+pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print(&serde_json::to_string_pretty(value)?)
+}
+
+/// A table for reading: a head, rows, and the columns that hold numbers.
+pub(crate) fn table(head: &[&str], rows: Vec<Vec<String>>, numbers: &[usize]) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(head.to_vec());
+    for row in rows {
+        table.add_row(row);
+    }
+    for &column in numbers {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.to_string()
+}
+
+/// A number with its thousands apart.
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_set_apart() {
+        assert_eq!(thousands(0), "0");
+        assert_eq!(thousands(999), "999");
+        assert_eq!(thousands(1_000_209), "1,000,209");
+    }
+}
