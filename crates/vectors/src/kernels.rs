@@ -1,0 +1,305 @@
+//! The kernels' safe face: lengths are checked here, then the processor's instructions are chosen.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+
+use crate::MatrixView;
+
+/// What the kernels run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstructionSet {
+    /// What the target always has.
+    Portable,
+    /// AVX2 with FMA.
+    Avx2,
+    /// AVX-512F.
+    Avx512,
+}
+
+impl InstructionSet {
+    /// A short name for reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+}
+
+/// The best set that this processor has; cheap, the detection itself happens once.
+#[inline]
+pub fn instruction_set() -> InstructionSet {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f") {
+            return InstructionSet::Avx512;
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            return InstructionSet::Avx2;
+        }
+    }
+    InstructionSet::Portable
+}
+
+/// Calls a kernel in the processor's form. SAFETY of the two unsafe calls: the kernels' only demand is that the processor
+/// has the instructions, which `instruction_set` has just found; lengths are asserted by the caller of the macro, and the
+/// kernels themselves stay within the shortest slice.
+macro_rules! dispatch {
+    ($kernel:ident($($argument:expr),*)) => {
+        match instruction_set() {
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: AVX-512F was detected.
+            InstructionSet::Avx512 => unsafe { avx512::$kernel($($argument),*) },
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            // SAFETY: AVX2 and FMA were detected.
+            InstructionSet::Avx2 => unsafe { avx2::$kernel($($argument),*) },
+            _ => portable::$kernel($($argument),*),
+        }
+    };
+}
+
+/// The inner product. Panics if the lengths differ.
+#[inline]
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len(), "vectors of one length");
+    dispatch!(dot(a, b))
+}
+
+/// The inner product in double precision. Panics if the lengths differ.
+#[inline]
+pub fn dot_f64(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len(), "vectors of one length");
+    dispatch!(dot_f64(a, b))
+}
+
+/// `y += alpha x`. Panics if the lengths differ.
+#[inline]
+pub fn axpy(alpha: f32, x: &[f32], y: &mut [f32]) {
+    assert_eq!(x.len(), y.len(), "vectors of one length");
+    dispatch!(axpy(alpha, x, y));
+}
+
+/// `x *= alpha`.
+#[inline]
+pub fn scale(alpha: f32, x: &mut [f32]) {
+    for value in x {
+        *value *= alpha;
+    }
+}
+
+/// The Euclidean length.
+pub fn norm(x: &[f32]) -> f32 {
+    let squared = dot(x, x);
+    if squared.is_normal() && squared < f32::MAX / 2.0 { squared.sqrt() } else { exact_norm(x) as f32 }
+}
+
+/// Divides by the Euclidean length; `false`, and nothing changed, if that is zero or not a number.
+pub fn normalize(x: &mut [f32]) -> bool {
+    let norm = norm(x);
+    if norm.is_normal() && norm.recip().is_normal() {
+        scale(norm.recip(), x);
+        return true;
+    }
+    // Lengths at the ends of the range: tiny, huge, zero or not finite.
+    let norm = exact_norm(x);
+    let usable = norm > 0.0 && norm.is_finite();
+    if usable {
+        for value in x {
+            *value = (f64::from(*value) / norm) as f32;
+        }
+    }
+    usable
+}
+
+/// The inner product of `query` with each row, into `out`. Panics unless `query` is as long as a row and `out` as there
+/// are rows.
+pub fn inner_products(matrix: MatrixView<'_>, query: &[f32], out: &mut [f32]) {
+    assert_eq!(matrix.dimension(), query.len(), "a query as long as a row");
+    assert_eq!(matrix.rows(), out.len(), "an answer for each row");
+    dispatch!(inner_products(matrix.as_slice(), query, out));
+}
+
+/// Adds one side of a sparse least-squares problem: `out += sum_k (offsets_k + slopes_k <y_k, x>) y_k`, where `y_k` is row
+/// `rows_k` of `matrix`. With `slopes = -c` and `offsets = c t` it is the residual of a user's normal equation at `x`, and with
+/// `slopes = c` and `offsets = 0` the product with its observed part, without ever forming it. Panics if the three lists
+/// differ in length, a row is out of range, or `x` or `out` is not as long as a row.
+pub fn add_normal_terms(
+    matrix: MatrixView<'_>,
+    rows: &[u32],
+    slopes: &[f32],
+    offsets: &[f32],
+    x: &[f32],
+    out: &mut [f32],
+) {
+    let dimension = matrix.dimension();
+    assert!(rows.len() == slopes.len() && rows.len() == offsets.len(), "as many weights as rows");
+    assert!(x.len() == dimension && out.len() == dimension, "vectors as long as a row");
+    let last = rows.iter().copied().max().map_or(0, |row| row as usize + 1);
+    assert!(last <= matrix.rows(), "rows of the matrix");
+    dispatch!(add_normal_terms(matrix.as_slice(), rows, slopes, offsets, x, out));
+}
+
+fn exact_norm(x: &[f32]) -> f64 {
+    x.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// `length` numbers in -1 to 1 from a seed.
+    fn numbers(length: usize, seed: u64) -> Vec<f32> {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        (0..length)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+            })
+            .collect()
+    }
+
+    fn close(a: f32, b: f32, terms: usize) -> bool {
+        (a - b).abs() <= 1e-5 * (1.0 + a.abs() + b.abs()) * (1.0 + (terms as f32).sqrt())
+    }
+
+    type Dot = fn(&[f32], &[f32]) -> f32;
+
+    /// Every form of the inner product that this processor can run.
+    fn dots() -> Vec<(&'static str, Dot)> {
+        let mut forms: Vec<(&'static str, Dot)> = vec![("portable", portable::dot)];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                #[allow(unsafe_code)]
+                // SAFETY: the instructions were detected.
+                forms.push(("avx2", |a, b| unsafe { avx2::dot(a, b) }));
+            }
+            if is_x86_feature_detected!("avx512f") {
+                #[allow(unsafe_code)]
+                // SAFETY: the instructions were detected.
+                forms.push(("avx512", |a, b| unsafe { avx512::dot(a, b) }));
+            }
+        }
+        forms
+    }
+
+    type Products = fn(&[f32], &[f32], &mut [f32]);
+    type Terms = fn(&[f32], &[u32], &[f32], &[f32], &[f32], &mut [f32]);
+    type Axpy = fn(f32, &[f32], &mut [f32]);
+    type Dot64 = fn(&[f64], &[f64]) -> f64;
+
+    /// The vectorised forms of the other kernels that this processor can run.
+    fn forms() -> Vec<(Products, Terms, Axpy, Dot64)> {
+        let mut forms: Vec<(Products, Terms, Axpy, Dot64)> = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        #[allow(unsafe_code)]
+        {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                // SAFETY: the instructions were detected.
+                forms.push((
+                    |m, q, out| unsafe { avx2::inner_products(m, q, out) },
+                    |m, r, s, o, x, out| unsafe { avx2::add_normal_terms(m, r, s, o, x, out) },
+                    |alpha, x, y| unsafe { avx2::axpy(alpha, x, y) },
+                    |a, b| unsafe { avx2::dot_f64(a, b) },
+                ));
+            }
+            if is_x86_feature_detected!("avx512f") {
+                // SAFETY: the instructions were detected.
+                forms.push((
+                    |m, q, out| unsafe { avx512::inner_products(m, q, out) },
+                    |m, r, s, o, x, out| unsafe { avx512::add_normal_terms(m, r, s, o, x, out) },
+                    |alpha, x, y| unsafe { avx512::axpy(alpha, x, y) },
+                    |a, b| unsafe { avx512::dot_f64(a, b) },
+                ));
+            }
+        }
+        forms
+    }
+
+    /// Dimensions of every tail and of every specialised width.
+    fn dimensions() -> impl Strategy<Value = usize> {
+        prop_oneof![1usize..70, Just(64), Just(96), Just(128), Just(192), Just(256), Just(300)]
+    }
+
+    proptest! {
+        #[test]
+        fn every_dot_agrees_with_double_precision(length in 0usize..300, seed: u64) {
+            let (a, b) = (numbers(length, seed), numbers(length, seed.rotate_left(9)));
+            let exact: f64 = a.iter().zip(&b).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum();
+            for (name, form) in dots() {
+                prop_assert!(close(form(&a, &b), exact as f32, length), "{name}");
+            }
+            let wide = |x: &[f32]| x.iter().copied().map(f64::from).collect::<Vec<_>>();
+            prop_assert!((portable::dot_f64(&wide(&a), &wide(&b)) - exact).abs() < 1e-12);
+            for form in forms() {
+                prop_assert!((form.3(&wide(&a), &wide(&b)) - exact).abs() < 1e-12);
+            }
+        }
+
+        #[test]
+        fn every_form_agrees_with_its_portable_twin(dimension in dimensions(), rows in 0usize..23, seed: u64) {
+            let matrix = numbers(rows.max(1) * dimension, seed);
+            let x = numbers(dimension, seed.rotate_left(1));
+            let picked: Vec<u32> = (0..rows as u32).rev().collect();
+            let (slopes, offsets) = (numbers(rows, seed.rotate_left(2)), numbers(rows, seed.rotate_left(3)));
+            let start = numbers(dimension, seed.rotate_left(4));
+            let mut expect = start.clone();
+            portable::add_normal_terms(&matrix, &picked, &slopes, &offsets, &x, &mut expect);
+            let mut products = vec![0.0; rows.max(1)];
+            portable::inner_products(&matrix, &x, &mut products);
+            let mut sum = start.clone();
+            portable::axpy(0.7, &x, &mut sum);
+            for (inner_products, add_normal_terms, axpy, _) in forms() {
+                let mut out = start.clone();
+                add_normal_terms(&matrix, &picked, &slopes, &offsets, &x, &mut out);
+                prop_assert!(out.iter().zip(&expect).all(|(&a, &b)| close(a, b, dimension * rows)));
+                let mut out = vec![0.0; rows.max(1)];
+                inner_products(&matrix, &x, &mut out);
+                prop_assert!(out.iter().zip(&products).all(|(&a, &b)| close(a, b, dimension)));
+                let mut out = start.clone();
+                axpy(0.7, &x, &mut out);
+                prop_assert!(out.iter().zip(&sum).all(|(&a, &b)| close(a, b, 1)));
+            }
+        }
+    }
+
+    #[test]
+    fn the_portable_forms_do_what_they_say() {
+        let matrix = [1.0, 2.0, 3.0, 4.0];
+        let mut out = [10.0, 20.0];
+        portable::add_normal_terms(&matrix, &[1, 0], &[2.0, 0.5], &[1.0, 0.0], &[1.0, -1.0], &mut out);
+        // (1 + 2 * (3 - 4)) * (3, 4) + 0.5 * (1 - 2) * (1, 2)
+        assert_eq!(out, [10.0 - 3.0 - 0.5, 20.0 - 4.0 - 1.0]);
+        portable::inner_products(&matrix, &[1.0, -1.0], &mut out);
+        assert_eq!(out, [-1.0, -1.0]);
+    }
+
+    fn check_normalize(x: [f32; 2], expect: Option<[f32; 2]>) {
+        let mut y = x;
+        assert_eq!(normalize(&mut y), expect.is_some(), "{x:?}");
+        let expect = expect.unwrap_or(x);
+        assert!(
+            y.iter().zip(expect).all(|(a, b)| (a - b).abs() < 1e-6 || a.to_bits() == b.to_bits()),
+            "{y:?}"
+        );
+    }
+
+    #[test]
+    fn lengths_at_the_ends_of_the_range_are_handled() {
+        check_normalize([3.0, 4.0], Some([0.6, 0.8]));
+        check_normalize([0.0, 0.0], None);
+        check_normalize([3e30, 4e30], Some([0.6, 0.8]));
+        check_normalize([3e-40, 4e-40], Some([0.6, 0.8]));
+        check_normalize([f32::MAX, f32::MAX], Some([0.5f32.sqrt(); 2]));
+        check_normalize([f32::INFINITY, 1.0], None);
+        check_normalize([f32::NAN, 1.0], None);
+        assert_eq!(norm(&[]), 0.0);
+    }
+}
