@@ -1,0 +1,101 @@
+//! What could not be learned, judged, stored or read.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use cinedex_domain::DomainError;
+use cinedex_storage::StorageError;
+
+/// Why a model could not be trained, written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// A hyper-parameter outside its range.
+    #[error("{name} is {found}: it must be {expected}")]
+    InvalidParameter {
+        /// Name of the field.
+        name: &'static str,
+        /// Its value.
+        found: String,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// Nobody likes anything in the data.
+    #[error(
+        "there is nothing to learn from: no positive preference among {entries} entries; check the rating scale"
+    )]
+    NothingToLearn {
+        /// Preferences there are, all of them negative.
+        entries: usize,
+    },
+    /// Training was told to stop.
+    #[error("training was cancelled")]
+    Cancelled,
+    /// The factors are no longer numbers.
+    #[error("training diverged in epoch {epoch}: raise the regularization")]
+    Diverged {
+        /// The epoch, from 1.
+        epoch: usize,
+    },
+    /// The system gave no threads.
+    #[error("cannot start {threads} threads")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// What the system said.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// Tables or directories.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// `model.json` could not be read.
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// `model.json` is not what it should be.
+    #[error("{} is not a model manifest: {source}", path.display())]
+    MalformedManifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// `model.json` of another version.
+    #[error("{} has format version {found}, this program reads {expected}: train the model again", path.display())]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+        /// Version found.
+        found: u64,
+        /// Version that is read.
+        expected: u32,
+    },
+    /// Embeddings that do not fit together.
+    #[error("{} has embeddings of {found} numbers, expected {expected} as in {reference}", path.display())]
+    UnequalDimensions {
+        /// The file.
+        path: PathBuf,
+        /// Length found.
+        found: usize,
+        /// Length expected.
+        expected: usize,
+        /// Where the expectation comes from.
+        reference: &'static str,
+    },
+    /// An id that cannot be one.
+    #[error("{} has an unusable id", path.display())]
+    UnusableId {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: DomainError,
+    },
+}
