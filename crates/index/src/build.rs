@@ -1,0 +1,322 @@
+//! Makes a bundle: checks the parts, writes the files, builds and freezes the graph, measures it, and names the directory by
+//! the manifest that results. Nothing is visible before everything is written.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use cinedex_domain::{Metric, Progress, Step};
+use cinedex_storage::{AtomicDirectory, sha256_bytes, sha256_file, write_movies, xxh3};
+use cinedex_vectors::{Matrix, MatrixView};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::bundle::{
+    CATALOGUE, FACTORS, FACTORS_KIND, GRAPH, HISTORIES, POPULARITY, SCAN, USER_FACTORS, USER_FACTORS_KIND,
+    USERS,
+};
+use crate::calibrate::calibrate;
+use crate::container::{SectionData, write_container};
+use crate::error::InputFault;
+use crate::freeze::{Frozen, freeze, permuted};
+use crate::graph::{Graph, Members, NO_NODE, write_graph};
+use crate::hnsw::build_graph;
+use crate::input::{check_input, norm_of};
+use crate::manifest::{FORMAT_VERSION, MANIFEST};
+use crate::popularity::write_popularity;
+use crate::scan::{Scan, write_scan};
+use crate::similar::Similar;
+use crate::users::{write_histories, write_users};
+use crate::{
+    BuildFigures, BundleInput, Calibration, Counts, FileEntry, IndexError, IndexRoot, Manifest, Planner,
+    Version,
+};
+
+/// What the graph is built with and how it is measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BuildOptions {
+    /// Links of a node in each layer, twice as many in the lowest: 4 to 64.
+    pub connections: usize,
+    /// Candidates kept while a node is linked: 8 to 2000.
+    pub ef_construction: usize,
+    /// Threads; 0: as many as there are processors. With 1 the graph is the same each time.
+    pub threads: usize,
+    /// Seed of the order of insertion and of the queries measured.
+    pub seed: u64,
+    /// Movies drawn as queries when measuring: at most this many, 1 to 100,000.
+    pub recall_queries: usize,
+}
+
+impl Default for BuildOptions {
+    fn default() -> Self {
+        Self { connections: 16, ef_construction: 200, threads: 0, seed: 42, recall_queries: 500 }
+    }
+}
+
+impl BuildOptions {
+    /// Checks every range.
+    pub fn validate(&self) -> Result<(), InputFault> {
+        let ranges = [
+            ("connections", self.connections, 4..=64, "4 to 64"),
+            ("ef_construction", self.ef_construction, 8..=2000, "8 to 2000"),
+            ("threads", self.threads, 0..=1024, "0 to 1024"),
+            ("recall_queries", self.recall_queries, 1..=100_000, "1 to 100000"),
+        ];
+        for (name, found, range, allowed) in ranges {
+            if !range.contains(&found) {
+                return Err(InputFault::Parameter { name, found: found.to_string(), allowed });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What was built.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BuildReport {
+    /// Its name.
+    pub version: Version,
+    /// Everything measured: `manifest.calibration`, `manifest.counts`, `manifest.build`.
+    pub manifest: Manifest,
+    /// Size of all files.
+    pub bytes: u64,
+    /// Seconds in all.
+    pub seconds: f64,
+}
+
+/// Builds a bundle under `root` and measures it. It is not activated: see [`IndexRoot::activate`]. `cancel` is looked at often
+/// enough to stop within a second or two; then, and on every error, nothing is left behind.
+pub fn build(
+    root: &IndexRoot,
+    input: &BundleInput<'_>,
+    options: &BuildOptions,
+    progress: Progress<'_>,
+    cancel: &AtomicBool,
+) -> Result<BuildReport, IndexError> {
+    let start = Instant::now();
+    options.validate()?;
+    check_input(input)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build();
+    let pool = pool.map_err(|error| {
+        IndexError::io("start the threads for", root.path(), std::io::Error::other(error))
+    })?;
+    let staging = AtomicDirectory::create(&root.path().join("building"))?;
+    let work = Work { directory: staging.path(), input, options, progress, cancel };
+    let made = pool.install(|| work.make())?;
+    progress(Step { stage: "storing", done: 0, total: None });
+    let (manifest, version) = work.describe(made)?;
+    if cancel.load(Ordering::Relaxed) {
+        return Err(IndexError::Cancelled);
+    }
+    let target = AtomicDirectory::create(&root.path().join(version.as_str()))?;
+    for name in manifest.files.keys().map(String::as_str).chain([MANIFEST]) {
+        let (from, to) = (staging.path().join(name), target.path().join(name));
+        fs::rename(&from, to).map_err(|source| IndexError::io("move", &from, source))?;
+    }
+    target.commit_new()?;
+    let bytes = manifest.files.values().map(|file| file.bytes).sum();
+    Ok(BuildReport { version, manifest, bytes, seconds: start.elapsed().as_secs_f64() })
+}
+
+/// What making the files found out.
+struct Made {
+    checksums: BTreeMap<String, u64>,
+    counts: Counts,
+    build: BuildFigures,
+    calibration: Calibration,
+}
+
+/// Distinct directions of the embeddings and the movies that share them.
+struct Directions {
+    vectors: Matrix,
+    node_of_movie: Vec<u32>,
+    embedded: usize,
+}
+
+struct Work<'a> {
+    directory: &'a Path,
+    input: &'a BundleInput<'a>,
+    options: &'a BuildOptions,
+    progress: Progress<'a>,
+    cancel: &'a AtomicBool,
+}
+
+impl Work<'_> {
+    fn make(&self) -> Result<Made, IndexError> {
+        let start = Instant::now();
+        let mut checksums = self.write_tables()?;
+        let write_seconds = start.elapsed().as_secs_f64();
+        let start = Instant::now();
+        let directions = directions_of(self.input.movie_factors);
+        let (frozen, checksum) = self.write_graph(&directions)?;
+        checksums.insert(GRAPH.to_owned(), checksum);
+        let graph_seconds = start.elapsed().as_secs_f64();
+        if self.cancel.load(Ordering::Relaxed) {
+            return Err(IndexError::Cancelled);
+        }
+        (self.progress)(Step { stage: "measuring", done: 0, total: None });
+        let start = Instant::now();
+        let calibration = self.measure(&checksums)?;
+        let calibration_seconds = start.elapsed().as_secs_f64();
+        let counts = Counts {
+            movies: self.input.movies.len() as u64,
+            embedded_movies: directions.embedded as u64,
+            users: self.input.users.len() as u64,
+            history_entries: self.input.histories.movies.len() as u64,
+            places: self.input.popularity.places.len() as u64,
+            graph_nodes: frozen.old.len() as u64,
+            graph_links: frozen.layers.first().map_or(0, |layer| layer.links.len() as u64),
+            relinked_nodes: frozen.relinked as u64,
+        };
+        let build = BuildFigures { graph_seconds, write_seconds, calibration_seconds };
+        Ok(Made { checksums, counts, build, calibration })
+    }
+
+    /// Everything but the graph, and each flat file's checksum.
+    fn write_tables(&self) -> Result<BTreeMap<String, u64>, IndexError> {
+        let input = self.input;
+        let path = |name: &str| self.directory.join(name);
+        let mut checksums = BTreeMap::new();
+        let mut wrote = |name: &str, checksum: u64| {
+            checksums.insert(name.to_owned(), checksum);
+            (self.progress)(Step { stage: "writing tables", done: checksums.len() as u64, total: Some(7) });
+        };
+        write_movies(&path(CATALOGUE), input.movies)?;
+        wrote(CATALOGUE, checksum_of_file(&path(CATALOGUE))?);
+        let factors = [
+            SectionData::new("factors", input.movie_factors.as_slice()),
+            SectionData::new("gramian", input.gramian.as_slice()),
+        ];
+        wrote(FACTORS, write_container(&path(FACTORS), FACTORS_KIND, &factors)?);
+        wrote(
+            SCAN,
+            match input.settings.metric {
+                Metric::InnerProduct => write_scan(&path(SCAN), input.movie_factors)?,
+                Metric::Cosine => write_scan(&path(SCAN), normalized(input.movie_factors).view())?,
+            },
+        );
+        wrote(USERS, write_users(&path(USERS), input.users, input.locations)?);
+        if let Some(factors) = input.user_factors {
+            let sections = [SectionData::new("factors", factors.as_slice())];
+            wrote(USER_FACTORS, write_container(&path(USER_FACTORS), USER_FACTORS_KIND, &sections)?);
+        }
+        wrote(HISTORIES, write_histories(&path(HISTORIES), input.histories)?);
+        wrote(POPULARITY, write_popularity(&path(POPULARITY), input.popularity)?);
+        Ok(checksums)
+    }
+
+    fn write_graph(&self, directions: &Directions) -> Result<(Frozen, u64), IndexError> {
+        let vectors = directions.vectors.view();
+        // Movies of like id are often alike; the first thousand should be spread over all.
+        let mut order: Vec<u32> = (0..vectors.rows() as u32).collect();
+        order.shuffle(&mut ChaCha8Rng::seed_from_u64(self.options.seed));
+        let BuildOptions { connections, ef_construction, .. } = *self.options;
+        let raw = build_graph(vectors, &order, connections, ef_construction, self.progress, self.cancel)?;
+        let frozen = freeze(raw, vectors, connections);
+        let mut new = vec![NO_NODE; vectors.rows()];
+        for (number, &node) in (0..).zip(&frozen.old) {
+            new[node as usize] = number;
+        }
+        let renumbered = |&node: &u32| if node == NO_NODE { NO_NODE } else { new[node as usize] };
+        let node_of_movie = directions.node_of_movie.iter().map(renumbered).collect();
+        let members = Members::new(node_of_movie, vectors.rows());
+        let path = self.directory.join(GRAPH);
+        let checksum = write_graph(&path, &frozen, permuted(vectors, &frozen.old).view(), &members)?;
+        Ok((frozen, checksum))
+    }
+
+    /// Measures the files as they will be served.
+    fn measure(&self, checksums: &BTreeMap<String, u64>) -> Result<Calibration, IndexError> {
+        let (movies, dimension) = (self.input.movies.len(), self.input.settings.dimension);
+        let path = |name: &str| self.directory.join(name);
+        let entry = |name: &str| entry_of(&path(name), checksums[name]);
+        let graph = Graph::open(&path(GRAPH), &entry(GRAPH)?, movies, dimension)?;
+        let scan = Scan::open(&path(SCAN), &entry(SCAN)?, movies, dimension)?;
+        let similar = Similar::new(graph, movies, Planner::default());
+        Ok(calibrate(&similar, &scan, self.input.user_factors, movies, self.options))
+    }
+
+    /// Writes the manifest, of which the version follows.
+    fn describe(&self, made: Made) -> Result<(Manifest, Version), IndexError> {
+        let mut files = BTreeMap::new();
+        for (name, checksum) in made.checksums {
+            let path = self.directory.join(&name);
+            let entry = FileEntry { sha256: sha256_file(&path)?, ..entry_of(&path, checksum)? };
+            files.insert(name, entry);
+        }
+        let now = jiff::Timestamp::now();
+        let manifest = Manifest {
+            format_version: FORMAT_VERSION,
+            created: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            inputs: self.input.provenance.clone(),
+            settings: self.input.settings.clone(),
+            parameters: self.options.clone(),
+            counts: made.counts,
+            build: made.build,
+            calibration: made.calibration,
+            files,
+        };
+        let bytes = manifest.to_bytes();
+        let version = Version::of(now, &sha256_bytes(&bytes))?;
+        let path = self.directory.join(MANIFEST);
+        fs::write(&path, bytes).map_err(|source| IndexError::io("write", &path, source))?;
+        Ok((manifest, version))
+    }
+}
+
+fn entry_of(path: &Path, checksum: u64) -> Result<FileEntry, IndexError> {
+    let bytes = crate::manifest::file_size(path)?;
+    Ok(FileEntry { bytes, sha256: String::new(), xxh3: format!("{checksum:016x}") })
+}
+
+/// XXH3 of a whole file.
+pub(crate) fn checksum_of_file(path: &Path) -> Result<u64, IndexError> {
+    let bytes = fs::read(path).map_err(|source| IndexError::io("read", path, source))?;
+    Ok(xxh3(&bytes))
+}
+
+/// Rows of length 1; rows of zeros stay.
+fn normalized(rows: MatrixView<'_>) -> Matrix {
+    let mut matrix = rows.to_matrix();
+    for row in 0..matrix.rows() {
+        let values = matrix.row_mut(row);
+        let norm = norm_of(values);
+        if norm > 0.0 {
+            for value in values {
+                // Adding zero makes a negative zero positive, so that equal directions have equal bytes.
+                *value = (f64::from(*value) / norm) as f32 + 0.0;
+            }
+        }
+    }
+    matrix
+}
+
+/// Leaves out zeros and keeps one of equal directions.
+fn directions_of(factors: MatrixView<'_>) -> Directions {
+    let unit = normalized(factors);
+    let mut nodes: HashMap<&[u8], u32> = HashMap::new();
+    let mut firsts: Vec<usize> = Vec::new();
+    let mut node_of_movie = vec![NO_NODE; unit.rows()];
+    let mut embedded = 0;
+    for (movie, node) in node_of_movie.iter_mut().enumerate() {
+        let row = unit.row(movie);
+        if row.iter().all(|&value| value == 0.0) {
+            continue;
+        }
+        embedded += 1;
+        *node = *nodes.entry(crate::mapping::bytes_of(row)).or_insert_with(|| {
+            firsts.push(movie);
+            firsts.len() as u32 - 1
+        });
+    }
+    let mut vectors = Matrix::zeros(firsts.len(), unit.dimension());
+    for (node, &movie) in firsts.iter().enumerate() {
+        vectors.row_mut(node).copy_from_slice(unit.row(movie));
+    }
+    Directions { vectors, node_of_movie, embedded }
+}

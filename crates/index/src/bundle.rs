@@ -1,0 +1,324 @@
+//! One open version: every file verified, mapped and checked, and the questions it answers. Immutable and shared.
+
+use std::path::Path;
+
+use cinedex_domain::{Location, Metric, ModelSettings, Movie, MovieFilter, MovieIndex, UserIndex};
+use cinedex_storage::read_movies;
+use cinedex_vectors::{MatrixView, Scored};
+use serde::{Deserialize, Serialize};
+
+use crate::build::checksum_of_file;
+use crate::container::{Container, Section};
+use crate::error::Fault;
+use crate::filters::{FilterIndex, find_movie};
+use crate::graph::Graph;
+use crate::input::norm_of;
+use crate::manifest::file_size;
+use crate::scan::Scan;
+use crate::similar::Similar;
+use crate::users::{StoredHistories, Users};
+use crate::{Allowed, FileEntry, IndexError, Manifest, PopularityIndex, UnknownGenre, Version};
+
+pub(crate) const CATALOGUE: &str = "movies.parquet";
+pub(crate) const FACTORS: &str = "movie_factors.bin";
+pub(crate) const SCAN: &str = "scan.bin";
+pub(crate) const GRAPH: &str = "graph.bin";
+pub(crate) const USERS: &str = "users.bin";
+pub(crate) const USER_FACTORS: &str = "user_factors.bin";
+pub(crate) const HISTORIES: &str = "histories.bin";
+pub(crate) const POPULARITY: &str = "popularity.bin";
+pub(crate) const FACTORS_KIND: &str = "movie_factors";
+pub(crate) const USER_FACTORS_KIND: &str = "user_factors";
+
+/// Every file that a bundle can have.
+pub(crate) const FILES: [&str; 8] =
+    [CATALOGUE, FACTORS, SCAN, GRAPH, USERS, USER_FACTORS, HISTORIES, POPULARITY];
+
+/// Which index answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Retrieval {
+    /// The exact scan: recall 1.
+    Exact,
+    /// The graph: recall as measured at build.
+    Graph,
+}
+
+impl Retrieval {
+    /// `exact` or `graph`, as the API says it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Graph => "graph",
+        }
+    }
+}
+
+/// Movies found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retrieved {
+    /// Descending score, ties by ascending index.
+    pub items: Vec<Scored>,
+    /// Which index answered.
+    pub retrieval: Retrieval,
+}
+
+/// One user's history, in the order of the input.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct History<'a> {
+    /// Movie of each entry.
+    pub movies: &'a [u32],
+    /// Signed preference of each entry.
+    pub preferences: &'a [f32],
+    /// Milliseconds UTC of each entry; `i64::MIN` if unknown.
+    pub timestamps_ms: &'a [i64],
+}
+
+/// One open version of the index. All questions are answered without locks (but for the short one around the popularity of
+/// places) and without reading files.
+#[derive(Debug)]
+pub struct Bundle {
+    version: Version,
+    manifest: Manifest,
+    movies: Vec<Movie>,
+    filters: FilterIndex,
+    factors: Section<f32>,
+    gramian: Section<f32>,
+    scan: Scan,
+    similar: Similar,
+    users: Users,
+    user_factors: Option<Section<f32>>,
+    histories: StoredHistories,
+    popularity: PopularityIndex,
+}
+
+impl Bundle {
+    /// Its name.
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// Where it came from and what was measured.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// How the model is served.
+    pub fn settings(&self) -> &ModelSettings {
+        &self.manifest.settings
+    }
+
+    /// The catalogue, in canonical order of ids; a [`MovieIndex`] is a row of it.
+    pub fn movies(&self) -> &[Movie] {
+        &self.movies
+    }
+
+    /// The row of a movie.
+    pub fn movie_index(&self, movie_id: &str) -> Option<MovieIndex> {
+        find_movie(&self.movies, movie_id).map(MovieIndex)
+    }
+
+    /// `movie_count × dimension`; a row of zeros is a movie without an embedding.
+    pub fn movie_factors(&self) -> MatrixView<'_> {
+        MatrixView::new(&self.factors, self.settings().dimension)
+    }
+
+    /// Whether a movie has an embedding. Panics if the movie is of another bundle.
+    pub fn has_embedding(&self, movie: MovieIndex) -> bool {
+        self.scan.is_embedded(movie.0)
+    }
+
+    /// `dimension × dimension`: the sum over movies of `y yᵀ`.
+    pub fn gramian(&self) -> MatrixView<'_> {
+        MatrixView::new(&self.gramian, self.settings().dimension)
+    }
+
+    /// How many users are known.
+    pub fn user_count(&self) -> usize {
+        self.users.len()
+    }
+
+    /// The row of a user.
+    pub fn user_index(&self, user_id: &str) -> Option<UserIndex> {
+        self.users.index(user_id)
+    }
+
+    /// The id of a user. Panics if the user is of another bundle, as do the other questions about users.
+    pub fn user_id(&self, user: UserIndex) -> &str {
+        self.users.id(user)
+    }
+
+    /// The latest known place of a user.
+    pub fn user_location(&self, user: UserIndex) -> Option<&Location> {
+        self.users.location(user)
+    }
+
+    /// `user_count × dimension`; `None` if every user is folded in from the history.
+    pub fn user_factors(&self) -> Option<MatrixView<'_>> {
+        self.user_factors.as_ref().map(|factors| MatrixView::new(factors, self.settings().dimension))
+    }
+
+    /// What a user did before training.
+    pub fn history(&self, user: UserIndex) -> History<'_> {
+        self.histories.of(user)
+    }
+
+    /// What is popular where.
+    pub fn popularity(&self) -> &PopularityIndex {
+        &self.popularity
+    }
+
+    /// All genres, sorted, in the catalogue's spelling.
+    pub fn genres(&self) -> &[String] {
+        self.filters.genres()
+    }
+
+    /// The movies that pass a filter.
+    pub fn filter(&self, filter: &MovieFilter) -> Result<Allowed, UnknownGenre> {
+        self.filters.allowed(&self.movies, filter)
+    }
+
+    /// The `k` allowed movies of highest cosine to `movie`, itself left out: never fewer than `k` where `k` allowed movies have
+    /// an embedding. A movie without an embedding resembles nothing. Panics if `allowed` is of another bundle.
+    pub fn similar(&self, movie: MovieIndex, k: usize, allowed: &Allowed) -> Retrieved {
+        self.similar.search(movie.0, k, allowed)
+    }
+
+    /// The `k` allowed movies that score highest for a user's vector (by inner product; by cosine where the model says so):
+    /// never fewer than `k` where `k` are allowed. Movies without an embedding come last. A vector of another length or with a
+    /// number that is not finite finds nothing. Panics if `allowed` is of another bundle.
+    pub fn for_user(&self, vector: &[f32], k: usize, allowed: &Allowed) -> Retrieved {
+        assert_eq!(allowed.len(), self.movies.len(), "the filter is of this bundle");
+        let items = match self.settings().metric {
+            Metric::InnerProduct => self.scan.search(vector, k, allowed),
+            Metric::Cosine => {
+                let norm = norm_of(vector);
+                let divisor = if norm > 0.0 { norm } else { 1.0 };
+                let unit: Vec<f32> =
+                    vector.iter().map(|&value| (f64::from(value) / divisor) as f32).collect();
+                self.scan.search(&unit, k, allowed)
+            }
+        };
+        Retrieved { items, retrieval: Retrieval::Exact }
+    }
+
+    /// Opens and checks a version's directory.
+    pub(crate) fn open(directory: &Path, version: &Version) -> Result<Self, IndexError> {
+        let manifest = Manifest::read(directory, version)?;
+        let files = Files { directory, manifest: &manifest };
+        let movies = files.read_catalogue()?;
+        let (count, dimension) = (movies.len(), manifest.settings.dimension);
+        if dimension == 0 {
+            return Err(files.malformed("settings.dimension is 0"));
+        }
+        let (factors, gramian) = files.read_factors(count, dimension)?;
+        let (path, entry) = files.entry(SCAN)?;
+        let scan = Scan::open(&path, entry, count, dimension)?;
+        let (path, entry) = files.entry(GRAPH)?;
+        let graph = Graph::open(&path, entry, count, dimension)?;
+        let similar = Similar::new(graph, count, manifest.calibration.planner.clone());
+        let (path, entry) = files.entry(USERS)?;
+        let users = Users::open(&path, entry)?;
+        let user_factors = files.read_user_factors(users.len(), dimension)?;
+        let (path, entry) = files.entry(HISTORIES)?;
+        let histories = StoredHistories::open(&path, entry, users.len(), count)?;
+        let (path, entry) = files.entry(POPULARITY)?;
+        let popularity = PopularityIndex::open(&path, entry, count)?;
+        let filters = FilterIndex::new(&movies);
+        Ok(Self {
+            version: version.clone(),
+            filters,
+            movies,
+            factors,
+            gramian,
+            scan,
+            similar,
+            users,
+            user_factors,
+            histories,
+            popularity,
+            manifest,
+        })
+    }
+
+    /// Follows another planner.
+    #[cfg(test)]
+    pub(crate) fn plan(&mut self, planner: crate::Planner) {
+        self.similar.plan_by(planner);
+    }
+
+    /// What the graph and the scan are measured on.
+    pub(crate) fn measured(&self) -> (&Similar, &Scan) {
+        (&self.similar, &self.scan)
+    }
+}
+
+/// The files of a directory as its manifest names them.
+struct Files<'a> {
+    directory: &'a Path,
+    manifest: &'a Manifest,
+}
+
+impl Files<'_> {
+    fn entry(&self, name: &'static str) -> Result<(std::path::PathBuf, &FileEntry), IndexError> {
+        let entry = self.manifest.files.get(name);
+        let entry = entry.ok_or_else(|| self.malformed(&format!("{name} is not among the files")))?;
+        Ok((self.directory.join(name), entry))
+    }
+
+    fn malformed(&self, reason: &str) -> IndexError {
+        let path = self.directory.join(crate::manifest::MANIFEST);
+        IndexError::damaged(&path, Fault::MalformedManifest { reason: reason.to_owned() })
+    }
+
+    fn read_catalogue(&self) -> Result<Vec<Movie>, IndexError> {
+        let (path, entry) = self.entry(CATALOGUE)?;
+        let found = file_size(&path)?;
+        if found != entry.bytes {
+            return Err(IndexError::damaged(&path, Fault::Size { expected: entry.bytes, found }));
+        }
+        if format!("{:016x}", checksum_of_file(&path)?) != entry.xxh3 {
+            return Err(IndexError::damaged(&path, Fault::ForeignFile));
+        }
+        let movies = read_movies(&path)?;
+        let section = || "movie_id".to_owned();
+        if let Some(position) = movies.windows(2).position(|pair| pair[0].movie_id >= pair[1].movie_id) {
+            return Err(IndexError::damaged(
+                &path,
+                Fault::Order { section: section(), position: position + 1 },
+            ));
+        }
+        let (expected, found) = (self.manifest.counts.movies, movies.len() as u64);
+        if found == 0 || found != expected || found >= u64::from(u32::MAX) {
+            return Err(IndexError::damaged(&path, Fault::Length { section: section(), expected, found }));
+        }
+        Ok(movies)
+    }
+
+    fn read_factors(
+        &self,
+        movies: usize,
+        dimension: usize,
+    ) -> Result<(Section<f32>, Section<f32>), IndexError> {
+        let (path, entry) = self.entry(FACTORS)?;
+        let container = Container::open(&path, FACTORS_KIND, entry)?;
+        let values = |rows: usize| rows.saturating_mul(dimension);
+        let factors = container.section_of::<f32>("factors", values(movies))?;
+        container.check_finite("factors", &factors)?;
+        let gramian = container.section_of::<f32>("gramian", values(dimension))?;
+        container.check_finite("gramian", &gramian)?;
+        Ok((factors, gramian))
+    }
+
+    fn read_user_factors(&self, users: usize, dimension: usize) -> Result<Option<Section<f32>>, IndexError> {
+        if !self.manifest.files.contains_key(USER_FACTORS) {
+            return Ok(None);
+        }
+        let (path, entry) = self.entry(USER_FACTORS)?;
+        let container = Container::open(&path, USER_FACTORS_KIND, entry)?;
+        let values = users.saturating_mul(dimension);
+        let factors = container.section_of::<f32>("factors", values)?;
+        container.check_finite("factors", &factors)?;
+        Ok(Some(factors))
+    }
+}

@@ -1,0 +1,218 @@
+//! `manifest.json`: what a bundle is, where it came from, what was measured, and every file with its checksums.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use cinedex_domain::ModelSettings;
+use serde::{Deserialize, Serialize};
+
+use crate::bundle::FILES;
+use crate::error::{Fault, excerpt};
+use crate::{BuildOptions, IndexError, Provenance, Version};
+
+/// The format that this program writes and reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The manifest's name in a bundle.
+pub(crate) const MANIFEST: &str = "manifest.json";
+
+/// A longer manifest is not read.
+const LARGEST_MANIFEST_BYTES: u64 = 16 << 20;
+
+/// The first document of a bundle.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`FORMAT_VERSION`] when it was written.
+    pub format_version: u32,
+    /// When, RFC 3339 in UTC.
+    pub created: String,
+    /// Data set and model, with their SHA-256.
+    pub inputs: Provenance,
+    /// How the model is served.
+    pub settings: ModelSettings,
+    /// What the graph was built with.
+    pub parameters: BuildOptions,
+    /// How much of everything there is.
+    pub counts: Counts,
+    /// What building took.
+    pub build: BuildFigures,
+    /// What was measured on the finished index, and what follows for the planner.
+    pub calibration: Calibration,
+    /// Every other file of the bundle by name.
+    pub files: BTreeMap<String, FileEntry>,
+}
+
+/// How much of everything there is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// Movies of the catalogue.
+    pub movies: u64,
+    /// Of these, how many have an embedding.
+    pub embedded_movies: u64,
+    /// Users.
+    pub users: u64,
+    /// Entries of all histories.
+    pub history_entries: u64,
+    /// Places, the world included.
+    pub places: u64,
+    /// Distinct directions among the embeddings of movies, the nodes of the graph.
+    pub graph_nodes: u64,
+    /// Links of the graph's lowest layer.
+    pub graph_links: u64,
+    /// Nodes that the finished graph could not reach and that were linked.
+    pub relinked_nodes: u64,
+}
+
+/// What building took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuildFigures {
+    /// Seconds for the graph.
+    pub graph_seconds: f64,
+    /// Seconds for writing all files.
+    pub write_seconds: f64,
+    /// Seconds for measuring.
+    pub calibration_seconds: f64,
+}
+
+/// What was measured on the finished index: movies drawn at random as queries, cosine, against the exact scan.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// Queries behind every figure; 0 if there are fewer than two embedded movies.
+    pub queries: u64,
+    /// Share of the exact ten nearest that the graph finds at [`Planner::ef_for_10`].
+    pub recall_at_10: f64,
+    /// Share of the exact hundred nearest that the graph finds at [`Planner::ef_for_100`], or at the widest tried.
+    pub recall_at_100: f64,
+    /// Median microseconds of the exact scan for ten.
+    pub exact_microseconds: f64,
+    /// Median microseconds of the graph for ten.
+    pub graph_microseconds: f64,
+    /// Median microseconds of the graph for a hundred.
+    pub graph_microseconds_at_100: f64,
+    /// Median microseconds of the exact inner-product scan for the ten best of a user; 0 without user factors.
+    pub for_user_microseconds: f64,
+    /// Every breadth of search that was tried.
+    pub tried: Vec<Breadth>,
+    /// What follows.
+    pub planner: Planner,
+}
+
+/// One breadth of search and what it gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Breadth {
+    /// Candidates kept while searching.
+    pub ef: u64,
+    /// Recall of the ten nearest.
+    pub recall_at_10: f64,
+    /// Recall of the hundred nearest; absent where `ef` is below 100.
+    pub recall_at_100: Option<f64>,
+    /// Median microseconds a query.
+    pub microseconds: f64,
+}
+
+/// When the graph is asked and when the exact scan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Planner {
+    /// The graph is asked if at least this many movies are allowed; `None`: never.
+    pub graph_from_movies: Option<u64>,
+    /// The graph is asked if at least this share of the embedded movies is allowed.
+    pub graph_from_share: f64,
+    /// Candidates kept for up to ten results.
+    pub ef_for_10: u64,
+    /// Candidates kept for eleven to a hundred results; `None`: recall missed its target, and the scan answers. It also
+    /// answers beyond a hundred, where nothing was measured.
+    pub ef_for_100: Option<u64>,
+}
+
+impl Default for Planner {
+    fn default() -> Self {
+        Self { graph_from_movies: None, graph_from_share: 1.0, ef_for_10: 64, ef_for_100: None }
+    }
+}
+
+/// One file of a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileEntry {
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 of the file, hex.
+    pub sha256: String,
+    /// XXH3 of 64 bits, hex: of the header for a flat file, whose header has the checksum of every section, else of the file.
+    pub xxh3: String,
+}
+
+impl Manifest {
+    /// The bytes that are written and that name the version.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).expect("numbers and strings always serialize");
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// Reads the manifest in `directory` and holds it against the version's name.
+    pub(crate) fn read(directory: &Path, version: &Version) -> Result<Self, IndexError> {
+        let path = directory.join(MANIFEST);
+        let bytes = read_bounded(&path)?;
+        // The format comes first: an older manifest deserves its remedy, whatever else it holds.
+        let malformed = |error: serde_json::Error| {
+            IndexError::damaged(&path, Fault::MalformedManifest { reason: error.to_string() })
+        };
+        let Format { format_version } = serde_json::from_slice(&bytes).map_err(malformed)?;
+        check_format(&path, format_version)?;
+        if !cinedex_storage::sha256_bytes(&bytes).starts_with(version.hash()) {
+            return Err(IndexError::damaged(&path, Fault::ManifestHash));
+        }
+        let manifest: Self = serde_json::from_slice(&bytes).map_err(malformed)?;
+        // Names become paths: only those that this program gives.
+        match manifest.files.keys().find(|name| !FILES.contains(&name.as_str())) {
+            Some(name) => {
+                let reason = format!("unknown file {:?}", excerpt(name));
+                Err(IndexError::damaged(&path, Fault::MalformedManifest { reason }))
+            }
+            None => Ok(manifest),
+        }
+    }
+}
+
+/// Compares a format version with the one that is read.
+pub(crate) fn check_format(path: &Path, found: u32) -> Result<(), IndexError> {
+    let (path, expected) = (path.to_owned(), FORMAT_VERSION);
+    match found.cmp(&expected) {
+        std::cmp::Ordering::Less => Err(IndexError::OlderFormat { path, found, expected }),
+        std::cmp::Ordering::Greater => Err(IndexError::NewerFormat { path, found, expected }),
+        std::cmp::Ordering::Equal => Ok(()),
+    }
+}
+
+#[derive(Deserialize)]
+struct Format {
+    format_version: u32,
+}
+
+fn read_bounded(path: &Path) -> Result<Vec<u8>, IndexError> {
+    let size = file_size(path)?;
+    if size > LARGEST_MANIFEST_BYTES {
+        return Err(IndexError::damaged(path, Fault::Size { expected: LARGEST_MANIFEST_BYTES, found: size }));
+    }
+    fs::read(path).map_err(|source| IndexError::io("read", path, source))
+}
+
+/// The size of a regular file, not following links.
+pub(crate) fn file_size(path: &Path) -> Result<u64, IndexError> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_file() => Ok(metadata.len()),
+        Ok(_) => Err(IndexError::damaged(path, Fault::NotAFile)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(IndexError::damaged(path, Fault::Missing))
+        }
+        Err(source) => Err(IndexError::io("read", path, source)),
+    }
+}

@@ -1,0 +1,312 @@
+//! Damage of every kind: refused with the file's name, never a panic, even where all checksums were made to agree.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cinedex_domain::{MovieFilter, MovieIndex, UserIndex};
+use cinedex_storage::{sha256_bytes, sha256_file, xxh3};
+
+use super::world::World;
+use crate::{Bundle, IndexError, IndexRoot, InputFault, PlaceIndex, Version};
+
+struct Built {
+    _directory: tempfile::TempDir,
+    root: IndexRoot,
+    version: Version,
+}
+
+impl Built {
+    fn new(world: &World) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let root = IndexRoot::new(directory.path());
+        let version = world.build(&root).unwrap().version;
+        Self { root, version, _directory: directory }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(self.version.as_str()).join(name)
+    }
+
+    fn files(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.path("")).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// Asserts that opening is refused with the file's name.
+    fn refuses(&self, name: &str, what: &str) {
+        match self.root.open(&self.version) {
+            Ok(_) => panic!("{name}: {what} was accepted"),
+            Err(error) => assert!(error.to_string().contains(name), "{name}, {what}: {error}"),
+        }
+    }
+
+    /// Puts a changed manifest under the name that its hash demands.
+    fn rename(&mut self, manifest: &[u8]) {
+        fs::write(self.path("manifest.json"), manifest).unwrap();
+        let name = format!("{}{}", &self.version.as_str()[..17], &sha256_bytes(manifest)[..8]);
+        let version: Version = name.parse().unwrap();
+        fs::rename(self.path(""), self.root.path().join(version.as_str())).unwrap();
+        self.version = version;
+    }
+
+    /// Makes the manifest agree with the files as they are.
+    fn reseal(&mut self) {
+        let text = fs::read(self.path("manifest.json")).unwrap();
+        let mut manifest: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        let files = manifest["files"].as_object_mut().unwrap();
+        for (name, entry) in files.iter_mut() {
+            let path = self.path(name);
+            let bytes = fs::read(&path).unwrap();
+            let checksum = if name == "movies.parquet" {
+                xxh3(&bytes)
+            } else {
+                u64::from_le_bytes(bytes[40..48].try_into().unwrap())
+            };
+            *entry = serde_json::json!({
+                "bytes": bytes.len(), "sha256": sha256_file(&path).unwrap(), "xxh3": format!("{checksum:016x}"),
+            });
+        }
+        self.rename(&serde_json::to_vec(&manifest).unwrap());
+    }
+}
+
+fn flip(path: &Path, position: usize) -> Vec<u8> {
+    let whole = fs::read(path).unwrap();
+    let mut altered = whole.clone();
+    altered[position] ^= 0x11;
+    fs::write(path, altered).unwrap();
+    whole
+}
+
+/// Recomputes every checksum of a flat file.
+fn reseal_container(bytes: &mut [u8]) {
+    let count = u32::from_le_bytes(bytes[28..32].try_into().unwrap()) as usize;
+    let number = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
+    for section in 1..=count {
+        let at = section * 64;
+        let width = [0, 1, 4, 8, 8, 4][bytes[at + 24] as usize];
+        let (start, length) = (number(bytes, at + 32), number(bytes, at + 40) * width);
+        let checksum = xxh3(&bytes[start..start + length]);
+        bytes[at + 48..at + 56].copy_from_slice(&checksum.to_le_bytes());
+    }
+    bytes[40..48].fill(0);
+    let checksum = xxh3(&bytes[..64 * (count + 1)]);
+    bytes[40..48].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// Asks everything there is to ask.
+fn exercise(bundle: &Bundle) {
+    let allowed = bundle.filter(&MovieFilter::default()).unwrap();
+    for movie in 0..bundle.movies().len() as u32 {
+        bundle.similar(MovieIndex(movie), 10, &allowed);
+        bundle.has_embedding(MovieIndex(movie));
+    }
+    for user in (0..bundle.user_count() as u32).map(UserIndex) {
+        bundle.user_index(bundle.user_id(user));
+        bundle.user_location(user);
+        bundle.history(user);
+        if let Some(factors) = bundle.user_factors() {
+            bundle.for_user(factors.row(user.row()), 10, &allowed);
+        }
+    }
+    for place in bundle.popularity().places() {
+        bundle.popularity().ranking(place.place, 10, &allowed);
+    }
+    bundle.popularity().rates(PlaceIndex(0));
+}
+
+#[test]
+fn a_flipped_byte_in_any_file_is_refused_with_its_name() {
+    let built = Built::new(&World::new(80, 12, 6));
+    for name in built.files() {
+        let length = fs::metadata(built.path(&name)).unwrap().len() as usize;
+        for position in (0..40).map(|step| step * (length - 1) / 39).chain(0..64) {
+            let whole = flip(&built.path(&name), position);
+            built.refuses(&name, &format!("byte {position} flipped"));
+            assert!(built.root.activate(&built.version).is_err());
+            fs::write(built.path(&name), whole).unwrap();
+        }
+    }
+    built.root.activate(&built.version).unwrap();
+}
+
+#[test]
+fn a_truncated_longer_missing_or_replaced_file_is_refused_with_its_name() {
+    let built = Built::new(&World::new(80, 12, 6));
+    for name in built.files() {
+        let path = built.path(&name);
+        let whole = fs::read(&path).unwrap();
+        for length in [0, 1, 7, 63, 64, 65, whole.len() / 2, whole.len() - 1] {
+            fs::write(&path, &whole[..length]).unwrap();
+            built.refuses(&name, &format!("cut to {length}"));
+        }
+        fs::write(&path, [&whole[..], b"\0"].concat()).unwrap();
+        built.refuses(&name, "one byte more");
+        fs::remove_file(&path).unwrap();
+        built.refuses(&name, "missing");
+        fs::create_dir(&path).unwrap();
+        built.refuses(&name, "a directory");
+        fs::remove_dir(&path).unwrap();
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+            built.refuses(&name, "a link");
+            fs::remove_file(&path).unwrap();
+        }
+        fs::write(&path, whole).unwrap();
+    }
+    exercise(&built.root.open(&built.version).unwrap());
+}
+
+#[test]
+fn a_file_of_another_bundle_is_refused() {
+    let (one, mut world) = (Built::new(&World::new(80, 12, 6)), World::new(80, 12, 6));
+    world.factors.row_mut(3)[0] += 1.0;
+    world.histories.preferences[0] = 0.5;
+    let other = Built::new(&world);
+    for name in ["movie_factors.bin", "scan.bin", "graph.bin", "histories.bin"] {
+        let whole = fs::read(one.path(name)).unwrap();
+        fs::copy(other.path(name), one.path(name)).unwrap();
+        one.refuses(name, "another bundle's");
+        fs::write(one.path(name), whole).unwrap();
+    }
+    fs::copy(one.path("scan.bin"), one.path("graph.bin")).unwrap();
+    one.refuses("graph.bin", "another kind");
+}
+
+#[test]
+fn another_format_says_what_to_do() {
+    for (format, remedy) in
+        [("0", "run cinedex index build"), ("2", "update cinedex or run cinedex index build")]
+    {
+        let mut built = Built::new(&World::new(10, 2, 2));
+        let text = fs::read_to_string(built.path("manifest.json")).unwrap();
+        let text = text.replace("\"format_version\": 1", &format!("\"format_version\": {format}"));
+        fs::write(built.path("manifest.json"), &text).unwrap();
+        built.refuses(remedy, "another format");
+        // The same where the hash agrees, and whatever else the manifest holds.
+        built.rename(text.replace("\"settings\"", "\"einstellungen\"").as_bytes());
+        built.refuses(remedy, "another format");
+    }
+}
+
+#[test]
+fn a_manifest_that_is_none_is_refused() {
+    for text in ["", "{}", "[]", "null", "{\"format_version\": 1}", "{\"format_version\": \"1\"}", "\u{0}"] {
+        let mut built = Built::new(&World::new(10, 2, 2));
+        built.rename(text.as_bytes());
+        built.refuses("manifest.json", text);
+    }
+    let mut built = Built::new(&World::new(10, 2, 2));
+    let text = fs::read_to_string(built.path("manifest.json")).unwrap();
+    built.rename(text.replace("\"scan.bin\"", "\"../scan.bin\"").as_bytes());
+    built.refuses("manifest.json", "a file outside");
+    assert!(built.root.activate(&built.version).is_err());
+}
+
+/// The strongest form: every checksum agrees, so that only the meaning of the numbers is left to object to. Whatever is
+/// accepted must answer without a panic.
+#[test]
+fn numbers_that_lie_under_valid_checksums_never_panic() {
+    let mut refused = 0;
+    for name in [
+        "graph.bin",
+        "scan.bin",
+        "histories.bin",
+        "popularity.bin",
+        "users.bin",
+        "movie_factors.bin",
+        "user_factors.bin",
+    ] {
+        let mut built = Built::new(&World::new(40, 9, 4));
+        let whole = fs::read(built.path(name)).unwrap();
+        for step in 0..150 {
+            let mut altered = whole.clone();
+            let position = 64 + step * (altered.len() - 64) / 150;
+            altered[position] ^= if step % 3 == 0 { 0xff } else { 1 << (step % 8) };
+            // A table of sections that points elsewhere must be refused before it is followed by this test.
+            if position >= 64 * (1 + u32::from_le_bytes(whole[28..32].try_into().unwrap()) as usize) {
+                reseal_container(&mut altered);
+            }
+            fs::write(built.path(name), &altered).unwrap();
+            built.reseal();
+            match built.root.open(&built.version) {
+                Ok(bundle) => exercise(&bundle),
+                Err(error) => {
+                    assert!(error.to_string().contains(name), "{error}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 300, "{refused} of 1050 were refused");
+}
+
+#[test]
+fn sections_that_lie_are_named() {
+    let section = |name: &str, section: &str, bytes: &[u8]| {
+        let mut built = Built::new(&World::new(40, 9, 4));
+        let mut file = fs::read(built.path(name)).unwrap();
+        let entry =
+            (1..64).map(|row| row * 64).find(|&at| file[at..].starts_with(section.as_bytes())).unwrap();
+        let start = u64::from_le_bytes(file[entry + 32..entry + 40].try_into().unwrap()) as usize;
+        file[start..start + bytes.len()].copy_from_slice(bytes);
+        reseal_container(&mut file);
+        fs::write(built.path(name), file).unwrap();
+        built.reseal();
+        built.refuses(&format!("{name}: section {section}"), "a lie");
+    };
+    let (nan, huge) = (f32::NAN.to_le_bytes(), u32::MAX.to_le_bytes());
+    section("graph.bin", "neighbours.0", &huge);
+    section("graph.bin", "offsets.0", &[9, 0, 0, 0, 0, 0, 0, 0]);
+    section("graph.bin", "vectors", &nan);
+    section("graph.bin", "members", &huge);
+    section("scan.bin", "order", &huge);
+    section("scan.bin", "norms", &nan);
+    section("histories.bin", "movies", &huge);
+    section("histories.bin", "preferences", &nan);
+    section("popularity.bin", "count_values", &(-1.0f32).to_le_bytes());
+    section("popularity.bin", "parents", &[0, 0, 0, 0]);
+    section("users.bin", "id_bytes", b"\xff");
+    section("users.bin", "place_of", &[77, 0, 0, 0]);
+    section("movie_factors.bin", "gramian", &nan);
+    section("user_factors.bin", "factors", &f32::INFINITY.to_le_bytes());
+}
+
+#[test]
+fn parts_that_do_not_fit_are_refused_before_anything_is_written() {
+    let check = |change: &dyn Fn(&mut World), expect: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let root = IndexRoot::new(directory.path());
+        let mut world = World::new(30, 5, 4);
+        change(&mut world);
+        match world.build(&root) {
+            Err(IndexError::Input(fault)) => assert!(fault.to_string().contains(expect), "{fault}"),
+            other => panic!("{expect}: {other:?}"),
+        }
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    };
+    check(&|world| world.factors.row_mut(3)[1] = f32::NAN, "movie factors, row 3");
+    check(&|world| world.factors.row_mut(4)[1] = f32::INFINITY, "movie factors, row 4");
+    check(&|world| world.factors.row_mut(4)[1] = 1e30, "movie factors, row 4");
+    check(&|world| world.gramian.row_mut(2)[0] = f32::NAN, "gramian, row 2");
+    check(&|world| world.user_factors.as_mut().unwrap().row_mut(1)[0] = f32::NAN, "user factors, row 1");
+    check(&|world| world.settings.dimension = 5, "movie factors: dimension 4, the model has 5");
+    check(&|world| world.movies.swap(1, 2), "movies, row 2");
+    check(&|world| world.users[1] = world.users[0].clone(), "users, row 1");
+    check(&|world| drop(world.movies.pop()), "movie factors: 30 rows, expected 29");
+    check(&|world| world.movies.clear(), "there are no movies");
+    check(&|world| drop(world.locations.pop()), "locations of users");
+    check(&|world| world.histories.movies[0] = 30, "movies of histories, row 0");
+    check(&|world| world.histories.offsets[1] = 99, "histories, row 1");
+    check(&|world| world.histories.preferences[0] = f32::NAN, "preferences of histories, row 0");
+    check(&|world| world.popularity.places[3].parent = Some(3), "place 3: a place comes after its parent");
+    check(&|world| world.popularity.places[1].location = None, "place 1: only the first place is the world");
+    check(&|world| world.popularity.places[1].location = "FR".parse().ok(), "place 2: its parent is not");
+    check(&|world| world.popularity.prior[0] = f32::NAN, "prior");
+    check(&|world| world.options.connections = 300, "connections is 300, allowed are 4 to 64");
+    assert_eq!(InputFault::NoMovies.to_string(), "there are no movies");
+}

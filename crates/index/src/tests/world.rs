@@ -1,0 +1,150 @@
+//! A small world to build bundles from: movies in clusters, users in places.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use cinedex_domain::{
+    BlendSettings, FoldInSettings, Location, Metric, ModelSettings, Movie, MovieId, PreferencePolicy,
+    RatingScale, UserId, silent,
+};
+use cinedex_vectors::{Csr, Matrix};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{
+    BuildOptions, BuildReport, Bundle, BundleInput, Histories, IndexError, IndexRoot, Place, PlacePopularity,
+    Provenance, build,
+};
+
+pub(crate) struct World {
+    pub(crate) movies: Vec<Movie>,
+    pub(crate) factors: Matrix,
+    pub(crate) users: Vec<UserId>,
+    pub(crate) locations: Vec<Option<Location>>,
+    pub(crate) user_factors: Option<Matrix>,
+    pub(crate) histories: Histories,
+    pub(crate) popularity: PlacePopularity,
+    pub(crate) settings: ModelSettings,
+    pub(crate) gramian: Matrix,
+    pub(crate) provenance: Provenance,
+    pub(crate) options: BuildOptions,
+}
+
+impl World {
+    pub(crate) fn new(movie_count: usize, user_count: usize, dimension: usize) -> Self {
+        let mut generator = ChaCha8Rng::seed_from_u64(7);
+        let factors = clustered(movie_count, dimension, &mut generator);
+        let users: Vec<UserId> = (0..user_count).map(|row| UserId::new(&row.to_string()).unwrap()).collect();
+        let places = ["US/CA/Fresno", "US/CA", "KR/11"].map(|text| text.parse::<Location>().unwrap());
+        let locations = (0..user_count).map(|row| places.get(row % 4).cloned()).collect();
+        let mut histories = Histories::empty(0);
+        for row in 0..user_count {
+            for step in 0..(row % 3).min(movie_count) {
+                histories.movies.push((row + step) as u32 % movie_count as u32);
+                histories.preferences.push(1.0);
+                histories.timestamps_ms.push(if step == 0 { i64::MIN } else { 1_000 });
+            }
+            histories.offsets.push(histories.movies.len() as u64);
+        }
+        let movies = (0..movie_count).map(movie).collect();
+        Self {
+            movies,
+            factors,
+            users,
+            locations,
+            user_factors: Some(clustered(user_count, dimension, &mut generator)),
+            histories,
+            popularity: popularity(movie_count),
+            settings: settings(dimension),
+            gramian: Matrix::zeros(dimension, dimension),
+            provenance: Provenance { dataset: "world".into(), ..Provenance::default() },
+            options: BuildOptions { recall_queries: 50, ..BuildOptions::default() },
+        }
+    }
+
+    pub(crate) fn build(&self, root: &IndexRoot) -> Result<BuildReport, IndexError> {
+        build(root, &self.input(), &self.options, &silent, &AtomicBool::new(false))
+    }
+
+    /// Built under `directory`, activated and open.
+    pub(crate) fn open(&self, directory: &Path) -> Bundle {
+        let root = IndexRoot::new(directory);
+        let report = self.build(&root).unwrap();
+        root.activate(&report.version).unwrap();
+        root.open(&report.version).unwrap()
+    }
+
+    pub(crate) fn input(&self) -> BundleInput<'_> {
+        BundleInput {
+            movies: &self.movies,
+            movie_factors: self.factors.view(),
+            users: &self.users,
+            locations: &self.locations,
+            user_factors: self.user_factors.as_ref().map(Matrix::view),
+            histories: &self.histories,
+            popularity: &self.popularity,
+            settings: &self.settings,
+            gramian: self.gramian.view(),
+            provenance: &self.provenance,
+        }
+    }
+}
+
+fn movie(row: usize) -> Movie {
+    let genres = [&["Drama"][..], &["Drama", "Crime"], &["Comedy"]][row % 3];
+    Movie {
+        year: Some(1950 + (row % 70) as u16),
+        genres: genres.iter().map(|&genre| genre.to_owned()).collect(),
+        ..Movie::new(MovieId::new(&row.to_string()).unwrap(), format!("Movie {row}"))
+    }
+}
+
+/// Rows around 20 centres, of lengths with a long tail.
+pub(crate) fn clustered(rows: usize, dimension: usize, generator: &mut ChaCha8Rng) -> Matrix {
+    let mut number = || generator.random_range(-1.0f32..1.0);
+    let centres: Vec<f32> = (0..20 * dimension).map(|_| number()).collect();
+    let mut matrix = Matrix::zeros(rows, dimension);
+    for row in 0..rows {
+        let length = 1.0 / (1.0 + number().abs() * 9.0);
+        for (column, value) in matrix.row_mut(row).iter_mut().enumerate() {
+            *value = length * (centres[row % 20 * dimension + column] + 0.7 * number());
+        }
+    }
+    matrix
+}
+
+fn popularity(movie_count: usize) -> PlacePopularity {
+    let place = |location: Option<&str>, parent, events| Place {
+        location: location.map(|text| text.parse().unwrap()),
+        parent,
+        events,
+    };
+    let places = vec![
+        place(None, None, 100),
+        place(Some("US"), Some(0), 80),
+        place(Some("US/CA"), Some(1), 20),
+        place(Some("US/CA/Fresno"), Some(2), 4),
+    ];
+    let counts = [(0, 0, 60.0), (0, 1, 40.0), (1, 0, 60.0), (1, 1, 20.0), (2, 1, 20.0), (3, 2, 4.0)];
+    let counts = counts.into_iter().filter(|&(_, movie, _)| (movie as usize) < movie_count);
+    let counts = Csr::from_triplets(places.len(), movie_count, counts);
+    PlacePopularity { places, counts, prior: vec![0.0, 10.0, 20.0, 40.0] }
+}
+
+fn settings(dimension: usize) -> ModelSettings {
+    ModelSettings {
+        algorithm: "ials".into(),
+        dimension,
+        metric: Metric::InnerProduct,
+        fold_in: Some(FoldInSettings {
+            regularization: 0.01,
+            unobserved_weight: 0.2,
+            frequency_exponent: 1.0,
+            negative_target: 0.0,
+            negative_weight: 1.0,
+        }),
+        blend: BlendSettings { popularity_weight: 0.5, half_life_interactions: 10.0 },
+        preference: PreferencePolicy::default(),
+        rating_scale: RatingScale::FIVE_STARS,
+    }
+}
