@@ -1,0 +1,129 @@
+//! What is answered, in the shapes of the HTTP contract; borrowed from the snapshot, ready for serialization.
+
+use cinedex_domain::{Movie, MovieId};
+use serde::Serialize;
+
+/// A list of movies with what is to be said of it. Fields that do not concern the request are absent.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MovieList<'a> {
+    /// Best first.
+    pub items: Vec<Item<'a>>,
+    /// Where the next page begins; the caller makes it from [`more`](Self::more).
+    pub next_cursor: Option<String>,
+    /// The bundle that answered.
+    pub index_version: &'a str,
+    /// The movie that was asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub movie_id: Option<&'a MovieId>,
+    /// The user who was asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+    /// What the ranking rests on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
+    /// How candidates were found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retrieval: Option<RetrievalKind>,
+    /// Which place's popularity spoke.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<PlaceAnswer>,
+    /// Ids of the request's history that the catalogue does not have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown_movies: Option<Vec<MovieId>>,
+    /// Whether further items follow.
+    #[serde(skip)]
+    pub more: bool,
+}
+
+/// One movie of a list.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Item<'a> {
+    /// The caller's id.
+    pub movie_id: &'a MovieId,
+    /// The title as people say it.
+    pub title: &'a str,
+    /// Year of first release.
+    pub year: Option<u16>,
+    /// Genres in the source's spelling.
+    pub genres: &'a [String],
+    /// The cosine for similar movies, the blended score for a user, the shrunk rate for popularity; absent in a search.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<f32>,
+    /// Why it is here; absent in a search.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// Movies of the history by the size of their share, at most [`MAX_REASONS`](crate::MAX_REASONS); when asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasons: Option<Vec<Reason<'a>>>,
+    /// The score less all listed shares: popularity, and the history beyond the listed reasons; when asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remainder: Option<f32>,
+}
+
+/// How much one movie of the history contributes to a score.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Reason<'a> {
+    /// The movie of the history.
+    pub movie_id: &'a MovieId,
+    /// Its title.
+    pub title: &'a str,
+    /// Its part of the score, negative where it speaks against.
+    pub share: f32,
+}
+
+/// One movie with all its facts.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MovieAnswer<'a> {
+    /// The facts.
+    #[serde(flatten)]
+    pub movie: &'a Movie,
+    /// The bundle that answered.
+    pub index_version: &'a str,
+}
+
+/// Why a movie is in a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The user's taste outweighs the place's popularity.
+    Taste,
+    /// It is similar to the movie asked about.
+    Similar,
+    /// It is popular in the place.
+    Popular,
+}
+
+/// What a user's ranking rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// A known user's taste; popularity has less than a tenth of its full weight.
+    Personalized,
+    /// The taste of the request's history; popularity has less than a tenth of its full weight.
+    FoldedIn,
+    /// Taste and the place's popularity.
+    Blended,
+    /// The place's popularity alone: nothing is known of the user.
+    Popular,
+}
+
+/// How candidates were found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetrievalKind {
+    /// Every movie that could be in the list was compared.
+    Exact,
+    /// The neighbour graph was searched.
+    Graph,
+}
+
+/// Which place's popularity spoke, and on how many events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlaceAnswer {
+    /// The place of the request; none where it named none.
+    pub asked: Option<String>,
+    /// The narrowest place around it with enough evidence; everywhere is `world`.
+    pub answered: String,
+    /// Interactions seen there.
+    pub events: u64,
+}

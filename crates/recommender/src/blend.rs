@@ -1,0 +1,132 @@
+//! Taste and popularity in one ranking, exactly: `score = taste + weight z`, with `z` the standardised log of a place's
+//! shrunk rates. Candidates come from both lists until none outside them can enter (the threshold algorithm of Fagin, Lotem
+//! & Naor 2003), so a ranking is the same however long a part of it is asked for.
+
+use std::sync::Arc;
+
+use cinedex_domain::MovieIndex;
+use cinedex_index::{Allowed, PlaceIndex, Retrieval};
+use cinedex_vectors::{Scored, TopK};
+
+use crate::Snapshot;
+
+/// Candidates taken from each list at first; four times as many in each further round.
+const FIRST_CANDIDATES: usize = 128;
+
+/// The popularity of a place on the scale of scores, and its weight in force.
+pub(crate) struct Popularity {
+    pub(crate) place: PlaceIndex,
+    /// At least 0.
+    pub(crate) weight: f32,
+    rates: Arc<[f32]>,
+    scale: LogScale,
+}
+
+/// How the logs of a place's rates are distributed over the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct LogScale {
+    /// Stands for rates of 0.
+    floor: f32,
+    mean: f32,
+    /// 0 if all rates are equal.
+    inverse_deviation: f32,
+}
+
+impl LogScale {
+    pub(crate) fn new(rates: &[f32]) -> Self {
+        let smallest = rates.iter().copied().filter(|rate| *rate > 0.0).fold(f32::INFINITY, f32::min);
+        let floor = if smallest.is_finite() { smallest / 2.0 } else { 1.0 };
+        let logs = || rates.iter().map(|rate| f64::from(rate.max(floor)).ln());
+        let count = rates.len().max(1) as f64;
+        let mean = logs().sum::<f64>() / count;
+        let variance = logs().map(|log| (log - mean).powi(2)).sum::<f64>() / count;
+        let inverse_deviation = if variance > 1e-12 { variance.sqrt().recip() as f32 } else { 0.0 };
+        Self { floor, mean: mean as f32, inverse_deviation }
+    }
+
+    fn z(&self, rate: f32) -> f32 {
+        (rate.max(self.floor).ln() - self.mean) * self.inverse_deviation
+    }
+}
+
+impl Popularity {
+    pub(crate) fn new(snapshot: &Snapshot, place: PlaceIndex, weight: f32) -> Self {
+        let rates = snapshot.bundle().popularity().rates(place);
+        let scale = snapshot.log_scale(place, &rates);
+        Self { place, weight: weight.max(0.0), rates, scale }
+    }
+
+    /// What popularity adds to a movie's score.
+    pub(crate) fn part(&self, movie: u32) -> f32 {
+        if self.weight == 0.0 {
+            return 0.0;
+        }
+        self.weight * self.scale.z(self.rates.get(movie as usize).copied().unwrap_or(0.0))
+    }
+}
+
+/// The best `k` of the allowed movies by taste and popularity together; all of them if there are fewer. `vector` is a taste
+/// whose inner product with a movie's scaled factors ([`Snapshot::taste_score`]) is the taste's part of the score.
+pub(crate) fn rank(
+    snapshot: &Snapshot,
+    vector: &[f32],
+    popularity: &Popularity,
+    k: usize,
+    allowed: &Allowed,
+) -> (Vec<Scored>, Retrieval) {
+    let total = allowed.count();
+    let k = k.min(total);
+    let mut depth = FIRST_CANDIDATES.max(k * 2).min(total);
+    loop {
+        let tasty = snapshot.nearest_to(vector, depth, allowed);
+        // Without weight the popular list only stands in for movies that have no embedding.
+        let need_popular = popularity.weight > 0.0 || tasty.items.len() < depth;
+        let popular = if need_popular {
+            snapshot.bundle().popularity().ranking(popularity.place, depth, allowed)
+        } else {
+            Vec::new()
+        };
+        let mut candidates: Vec<u32> = tasty.items.iter().chain(&popular).map(|hit| hit.index).collect();
+        candidates.sort_unstable();
+        candidates.dedup();
+        let mut best = TopK::new(k);
+        for movie in candidates {
+            best.push(movie, snapshot.taste_score(vector, movie) + popularity.part(movie));
+        }
+        // A movie outside both lists has at most the taste and the popularity at which they end; one that the list of
+        // tastes leaves out altogether has no embedding and a taste of 0.
+        let taste_bound = tasty.items.last().map_or(0.0, |hit| hit.score.max(0.0));
+        let popularity_bound = popular.last().map_or(0.0, |hit| popularity.part(hit.index));
+        if depth >= total || best.threshold() > taste_bound + popularity_bound {
+            return (best.into_sorted(), tasty.retrieval);
+        }
+        depth = depth.saturating_mul(4).min(total);
+    }
+}
+
+/// Whether popularity adds more to a movie's score than taste does.
+pub(crate) fn is_popular(snapshot: &Snapshot, popularity: &Popularity, hit: Scored) -> bool {
+    let part = popularity.part(hit.index);
+    !snapshot.bundle().has_embedding(MovieIndex(hit.index)) || part > hit.score - part
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(rates: &[f32], expect: &[f32]) {
+        let scale = LogScale::new(rates);
+        let found: Vec<f32> = rates.iter().map(|rate| (scale.z(*rate) * 100.0).round() / 100.0).collect();
+        assert_eq!(found, expect, "{rates:?}");
+    }
+
+    #[test]
+    fn logs_of_rates_are_standardised() {
+        check(&[0.1, 0.1, 0.1], &[0.0, 0.0, 0.0]);
+        check(&[0.1, 0.4], &[-1.0, 1.0]);
+        check(&[0.0, 0.0], &[0.0, 0.0]);
+        check(&[], &[]);
+        // A rate of 0 stands at half of the smallest.
+        check(&[0.0, 0.2], &[-1.0, 1.0]);
+    }
+}

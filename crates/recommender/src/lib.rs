@@ -1,0 +1,46 @@
+//! Answers one request from one immutable snapshot: the taste of a user, candidates, the blend with what is popular in the
+//! place, diversity, reasons, search by title. It knows nothing of HTTP, and nothing of how a bundle came to be.
+//!
+//! - [`Engine`] holds the live [`Snapshot`], follows the `CURRENT` pointer, and keeps recent snapshots for later pages.
+//! - [`Snapshot`] answers: [`Snapshot::similar`], [`Snapshot::for_user`], [`Snapshot::for_history`], [`Snapshot::popular`],
+//!   [`Snapshot::search`], [`Snapshot::movie`].
+//! - [`MovieList`] is an answer, in the shape that the HTTP contract gives it.
+//!
+//! ```
+//! use cinedex_index::IndexRoot;
+//! use cinedex_recommender::{Engine, EngineOptions, RecommendError, UserRequest};
+//!
+//! fn row_for(engine: &Engine, user_id: &str) -> Result<Vec<String>, RecommendError> {
+//!     let snapshot = engine.snapshot()?;
+//!     let request = UserRequest { limit: 10, ..UserRequest::default() };
+//!     let answer = snapshot.for_user(user_id, &request)?;
+//!     Ok(answer.items.iter().map(|item| item.title.to_owned()).collect())
+//! }
+//!
+//! let engine = Engine::new(IndexRoot::new("indexes"), EngineOptions::default());
+//! assert!(matches!(row_for(&engine, "42"), Err(RecommendError::NotReady)));
+//! ```
+
+mod answer;
+mod blend;
+mod diversity;
+mod engine;
+mod error;
+mod lists;
+mod request;
+mod snapshot;
+mod taste;
+mod titles;
+mod typing;
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod world;
+
+pub use answer::{Item, MovieAnswer, MovieList, PlaceAnswer, Reason, RetrievalKind, Source, Strategy};
+pub use engine::{Engine, EngineOptions, Followed};
+pub use error::RecommendError;
+pub use request::{HistoryItem, ListRequest, PopularRequest, UserRequest};
+pub use snapshot::Snapshot;
+pub use taste::MAX_REASONS;

@@ -1,0 +1,63 @@
+//! What may be asked, as plain data. It knows nothing of query strings: limits on sizes are checked by who reads those.
+
+use cinedex_domain::{InteractionKind, Location, MovieFilter, MovieId};
+
+/// A list of movies: similar ones of one movie.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ListRequest {
+    /// Which movies may be answered.
+    pub filter: MovieFilter,
+    /// Items left out at the front, for later pages.
+    pub offset: usize,
+    /// Items wanted; 0 answers none.
+    pub limit: usize,
+    /// Items of the first page, for later pages: what an approximate search put there is not to come again. 0 is `limit`.
+    pub first_page: usize,
+}
+
+/// Recommendations for a user, known or described by a history.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct UserRequest {
+    /// Which movies may be answered.
+    pub filter: MovieFilter,
+    /// Also movies that the user has already seen.
+    pub include_seen: bool,
+    /// The place whose popularity speaks; without one the user's stored place, else the world.
+    pub location: Option<Location>,
+    /// 0 is by score alone, 1 by difference from what stands above alone. Finite, 0 to 1.
+    pub diversity: f32,
+    /// Whether each item says which movies of the history speak for it.
+    pub explain: bool,
+    /// Items left out at the front, for later pages.
+    pub offset: usize,
+    /// Items wanted; 0 answers none.
+    pub limit: usize,
+}
+
+/// What is popular in a place.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PopularRequest {
+    /// Which movies may be answered.
+    pub filter: MovieFilter,
+    /// The place; without one the user's stored place, else the world.
+    pub location: Option<Location>,
+    /// Leaves out what this user has seen; an unknown user has seen nothing.
+    pub user: Option<String>,
+    /// Keeps what that user has seen.
+    pub include_seen: bool,
+    /// Items left out at the front, for later pages.
+    pub offset: usize,
+    /// Items wanted; 0 answers none.
+    pub limit: usize,
+}
+
+/// One entry of a history that a request carries.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistoryItem {
+    /// The movie, perhaps unknown.
+    pub movie_id: MovieId,
+    /// What was done with it.
+    pub kind: InteractionKind,
+    /// The rating, on the model's scale; needed for [`InteractionKind::Rating`], ignored for other kinds.
+    pub value: Option<f32>,
+}

@@ -1,0 +1,178 @@
+//! One bundle, open, with what answering needs beside it: the search index of titles, and how rates are distributed in
+//! the places that were asked for. Immutable but for that cache.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use cinedex_domain::{Location, Metric, MovieFilter, MovieIndex};
+use cinedex_index::{Allowed, Bundle, PlaceIndex, ResolvedPlace, Retrieval, Retrieved, UnknownGenre};
+use cinedex_vectors::{Scored, TopK, dot, norm};
+
+use crate::RecommendError;
+use crate::answer::{Item, MovieAnswer, MovieList, PlaceAnswer, RetrievalKind};
+use crate::blend::LogScale;
+use crate::titles::TitleIndex;
+
+/// One bundle, open and ready to answer. A request takes one and keeps it to its end.
+pub struct Snapshot {
+    bundle: Bundle,
+    titles: TitleIndex,
+    min_events: u64,
+    scales: Mutex<HashMap<PlaceIndex, LogScale>>,
+}
+
+impl Snapshot {
+    /// Wraps an open bundle; indexing its titles takes a second for some hundred thousand. `min_events`: see
+    /// [`EngineOptions::min_events`](crate::EngineOptions::min_events).
+    pub fn new(bundle: Bundle, min_events: u64) -> Self {
+        let titles = TitleIndex::new(bundle.movies());
+        Self { bundle, titles, min_events, scales: Mutex::default() }
+    }
+
+    /// The version of the bundle.
+    pub fn version(&self) -> &str {
+        self.bundle.version().as_str()
+    }
+
+    /// Movies in the catalogue.
+    pub fn movie_count(&self) -> usize {
+        self.bundle.movies().len()
+    }
+
+    /// Users whose history the bundle has.
+    pub fn user_count(&self) -> usize {
+        self.bundle.user_count()
+    }
+
+    /// Everything known of one movie.
+    pub fn movie(&self, movie_id: &str) -> Result<MovieAnswer<'_>, RecommendError> {
+        let movie = &self.bundle.movies()[self.find(movie_id)?.row()];
+        Ok(MovieAnswer { movie, index_version: self.version() })
+    }
+
+    /// The bundle, for the modules of this crate and for judging what is served.
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    pub(crate) fn titles(&self) -> &TitleIndex {
+        &self.titles
+    }
+
+    pub(crate) fn find(&self, movie_id: &str) -> Result<MovieIndex, RecommendError> {
+        self.bundle.movie_index(movie_id).ok_or_else(|| {
+            let mut printable: String = movie_id.chars().take(60).collect();
+            if printable.len() < movie_id.len() {
+                printable.push('…');
+            }
+            RecommendError::UnknownMovie { movie_id: printable }
+        })
+    }
+
+    pub(crate) fn allowed(&self, filter: &MovieFilter) -> Result<Allowed, RecommendError> {
+        self.bundle
+            .filter(filter)
+            .map_err(|UnknownGenre { genre, known, .. }| RecommendError::UnknownGenre { genre, known })
+    }
+
+    /// The narrowest place around `asked` with enough evidence.
+    pub(crate) fn resolve(&self, asked: Option<&Location>) -> ResolvedPlace<'_> {
+        self.bundle.popularity().resolve(asked, self.min_events)
+    }
+
+    pub(crate) fn log_scale(&self, place: PlaceIndex, rates: &[f32]) -> LogScale {
+        let lock = || self.scales.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(scale) = lock().get(&place) {
+            return *scale;
+        }
+        let scale = LogScale::new(rates);
+        lock().insert(place, scale);
+        scale
+    }
+
+    /// The taste's part of a movie's score: the inner product, or for a cosine model, whose tastes have length 1, the cosine.
+    pub(crate) fn taste_score(&self, taste: &[f32], movie: u32) -> f32 {
+        let row = self.bundle.movie_factors().row(movie as usize);
+        match self.bundle.settings().metric {
+            Metric::InnerProduct => dot(taste, row),
+            Metric::Cosine => cosine(taste, row).unwrap_or(0.0),
+        }
+    }
+
+    /// The best `k` allowed movies by [`taste_score`](Self::taste_score).
+    pub(crate) fn nearest_to(&self, taste: &[f32], k: usize, allowed: &Allowed) -> Retrieved {
+        match self.bundle.settings().metric {
+            Metric::InnerProduct => self.bundle.for_user(taste, k, allowed),
+            Metric::Cosine => {
+                Retrieved { items: self.nearest_by_cosine(taste, k, allowed), retrieval: Retrieval::Exact }
+            }
+        }
+    }
+
+    /// The best `k` allowed movies that have an embedding, by cosine to a vector of length 1, comparing all.
+    pub(crate) fn nearest_by_cosine(&self, unit: &[f32], k: usize, allowed: &Allowed) -> Vec<Scored> {
+        let factors = self.bundle.movie_factors();
+        let mut best = TopK::new(k);
+        for movie in allowed.iter() {
+            if let Some(score) = cosine(unit, factors.row(movie as usize)) {
+                best.push(movie, score);
+            }
+        }
+        best.into_sorted()
+    }
+
+    /// A list's item without score.
+    pub(crate) fn item(&self, movie: u32) -> Item<'_> {
+        let movie = &self.bundle.movies()[movie as usize];
+        Item {
+            movie_id: &movie.movie_id,
+            title: &movie.title,
+            year: movie.year,
+            genres: &movie.genres,
+            score: None,
+            source: None,
+            reasons: None,
+            remainder: None,
+        }
+    }
+
+    /// A list without anything said of it.
+    pub(crate) fn list<'a>(&'a self, items: Vec<Item<'a>>, more: bool) -> MovieList<'a> {
+        MovieList {
+            items,
+            next_cursor: None,
+            index_version: self.version(),
+            movie_id: None,
+            user_id: None,
+            strategy: None,
+            retrieval: None,
+            location: None,
+            unknown_movies: None,
+            more,
+        }
+    }
+}
+
+/// What is said of a place that answered.
+pub(crate) fn place_answer(asked: Option<&Location>, resolved: ResolvedPlace<'_>) -> PlaceAnswer {
+    PlaceAnswer {
+        asked: asked.map(|location| location.as_str().to_owned()),
+        answered: resolved
+            .location
+            .map_or_else(|| "world".to_owned(), |location| location.as_str().to_owned()),
+        events: resolved.events,
+    }
+}
+
+pub(crate) fn retrieval_kind(retrieval: Retrieval) -> RetrievalKind {
+    match retrieval {
+        Retrieval::Exact => RetrievalKind::Exact,
+        Retrieval::Graph => RetrievalKind::Graph,
+    }
+}
+
+/// `None` for a row of zeros.
+fn cosine(unit: &[f32], row: &[f32]) -> Option<f32> {
+    let length = norm(row);
+    (length > 0.0).then(|| dot(unit, row) / length)
+}

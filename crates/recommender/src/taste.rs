@@ -1,0 +1,249 @@
+//! Recommendations for a user: the taste by factors, by fold-in or by the mean of what was liked, blended with the place's
+//! popularity, made diverse and explained when asked.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use cinedex_domain::{InteractionKind, Location, Metric, MovieId, MovieIndex, UserIndex};
+use cinedex_index::{Allowed, Retrieval};
+use cinedex_model::{FoldIn, FoldedUser, mean_of_liked};
+use cinedex_vectors::{Scored, norm, scale};
+
+use crate::answer::{Item, MovieList, Reason, Source, Strategy};
+use crate::blend::{Popularity, is_popular, rank};
+use crate::diversity::{POOL, diversify};
+use crate::snapshot::{place_answer, retrieval_kind};
+use crate::{HistoryItem, RecommendError, Snapshot, UserRequest};
+
+/// The most reasons that an item gives; the rest of the history goes into its remainder.
+pub const MAX_REASONS: usize = 10;
+
+/// Below this share of its full weight popularity is not said to be blended in.
+const BLENDED_FROM: f32 = 0.1;
+
+/// Whom a list is for: what of the history speaks, what was seen, and where.
+struct Viewer<'a> {
+    /// Each movie once, with a preference that is not 0.
+    history: Vec<(MovieIndex, f32)>,
+    seen: Vec<MovieIndex>,
+    asked: Option<&'a Location>,
+    stored: Option<&'a Location>,
+    /// What a list by taste alone is called.
+    strategy: Strategy,
+    trained: Option<UserIndex>,
+}
+
+impl Snapshot {
+    /// Recommendations for a user of the bundle; for any other id, those for somebody of whom nothing is known.
+    pub fn for_user<'a>(
+        &'a self,
+        user_id: &str,
+        request: &'a UserRequest,
+    ) -> Result<MovieList<'a>, RecommendError> {
+        let bundle = self.bundle();
+        let trained = bundle.user_index(user_id);
+        let mut viewer = Viewer {
+            history: Vec::new(),
+            seen: Vec::new(),
+            asked: request.location.as_ref(),
+            stored: trained.and_then(|user| bundle.user_location(user)),
+            strategy: Strategy::Personalized,
+            trained,
+        };
+        if let Some(user) = trained {
+            let history = bundle.history(user);
+            viewer.seen = history.movies.iter().copied().map(MovieIndex).collect();
+            let entries = viewer.seen.iter().copied().zip(history.preferences.iter().copied());
+            viewer.history = entries.filter(|(_, preference)| *preference != 0.0).collect();
+        }
+        let mut list = self.recommend(&viewer, request)?;
+        list.user_id = Some(user_id.to_owned());
+        Ok(list)
+    }
+
+    /// Recommendations for somebody described by a history. Of a repeated movie the last entry counts; movies that the
+    /// catalogue does not have are left out and listed.
+    pub fn for_history<'a>(
+        &'a self,
+        history: &[HistoryItem],
+        request: &'a UserRequest,
+    ) -> Result<MovieList<'a>, RecommendError> {
+        let settings = self.bundle().settings();
+        let (mut unknown, mut position_of) = (Vec::<MovieId>::new(), HashMap::<MovieIndex, usize>::new());
+        let mut entries: Vec<(MovieIndex, Option<f32>)> = Vec::new();
+        for (position, item) in history.iter().enumerate() {
+            let scale = settings.rating_scale;
+            if item.kind == InteractionKind::Rating && !item.value.is_some_and(|value| scale.contains(value))
+            {
+                return Err(RecommendError::ValueOffScale {
+                    position,
+                    movie_id: item.movie_id.clone(),
+                    lowest: scale.lowest(),
+                    highest: scale.highest(),
+                });
+            }
+            let Some(movie) = self.bundle().movie_index(item.movie_id.as_str()) else {
+                if !unknown.contains(&item.movie_id) {
+                    unknown.push(item.movie_id.clone());
+                }
+                continue;
+            };
+            let preference = settings.preference.preference(item.kind, item.value, scale);
+            if let Some(earlier) = position_of.get(&movie) {
+                entries[*earlier].1 = preference;
+            } else {
+                position_of.insert(movie, entries.len());
+                entries.push((movie, preference));
+            }
+        }
+        let viewer = Viewer {
+            history: entries
+                .iter()
+                .filter_map(|(movie, preference)| Some((*movie, (*preference)?)))
+                .collect(),
+            seen: entries.into_iter().map(|(movie, _)| movie).collect(),
+            asked: request.location.as_ref(),
+            stored: None,
+            strategy: Strategy::FoldedIn,
+            trained: None,
+        };
+        let mut list = self.recommend(&viewer, request)?;
+        list.unknown_movies = Some(unknown);
+        Ok(list)
+    }
+
+    fn recommend<'a>(
+        &'a self,
+        viewer: &Viewer<'_>,
+        request: &UserRequest,
+    ) -> Result<MovieList<'a>, RecommendError> {
+        let bundle = self.bundle();
+        let blend = bundle.settings().blend;
+        let folded = match (request.explain, bundle.settings().fold_in) {
+            (true, None) => return Err(RecommendError::ExplanationUnavailable),
+            (true, Some(fold_in)) => {
+                let fold_in = FoldIn::new(bundle.movie_factors(), bundle.gramian(), fold_in);
+                Some(fold_in.fold(&viewer.history))
+            }
+            (false, _) => None,
+        };
+        let mut allowed = self.allowed(&request.filter)?;
+        if !request.include_seen {
+            viewer.seen.iter().for_each(|movie| allowed.remove(movie.0));
+        }
+        let total = allowed.count();
+        let wanted = request.offset.saturating_add(request.limit).min(total);
+        // Diversity reorders a pool of fixed size, whatever part of it is asked for.
+        let depth = if request.diversity > 0.0 { wanted.max(POOL.min(total)) } else { wanted };
+        let resolved = self.resolve(viewer.asked.or(viewer.stored));
+        let known_share = blend.half_life_interactions
+            / (blend.half_life_interactions + viewer.history.len() as f32).max(f32::MIN_POSITIVE);
+        let popularity = Popularity::new(self, resolved.place, blend.popularity_weight * known_share);
+        let taste = self.taste(viewer, folded.as_ref());
+        let (mut hits, strategy, retrieval) = match &taste {
+            None => (self.most_popular(&popularity, depth, &allowed), Strategy::Popular, Retrieval::Exact),
+            Some(taste) => {
+                let (hits, retrieval) = rank(self, taste, &popularity, depth, &allowed);
+                let blended = blend.popularity_weight > 0.0 && known_share >= BLENDED_FROM;
+                (hits, if blended { Strategy::Blended } else { viewer.strategy }, retrieval)
+            }
+        };
+        if request.diversity > 0.0 {
+            diversify(&mut hits, bundle.movie_factors(), request.diversity, wanted);
+        }
+        let reasons =
+            Reasons { snapshot: self, folded: folded.filter(|_| taste.is_some()), explain: request.explain };
+        let page = hits.iter().take(wanted).skip(request.offset);
+        let items = page.map(|hit| {
+            let popular = taste.is_none() || is_popular(self, &popularity, *hit);
+            let source = if popular { Source::Popular } else { Source::Taste };
+            reasons.explain(self.scored_item(*hit, source), *hit, viewer)
+        });
+        let mut list = self.list(items.collect(), total > wanted);
+        list.strategy = Some(strategy);
+        list.retrieval = Some(retrieval_kind(retrieval));
+        list.location = Some(place_answer(viewer.asked, resolved));
+        Ok(list)
+    }
+
+    fn most_popular(&self, popularity: &Popularity, k: usize, allowed: &Allowed) -> Vec<Scored> {
+        self.bundle().popularity().ranking(popularity.place, k, allowed)
+    }
+
+    /// The vector whose [`Snapshot::taste_score`] is the taste's part of a score; `None` if nothing is known.
+    fn taste(&self, viewer: &Viewer<'_>, folded: Option<&FoldedUser<'_, '_>>) -> Option<Vec<f32>> {
+        let bundle = self.bundle();
+        if viewer.history.is_empty() {
+            return None;
+        }
+        let trained = || {
+            let factors = bundle.user_factors()?;
+            Some(factors.row(viewer.trained?.row()).to_vec()).filter(|row| norm(row) > 0.0)
+        };
+        let fold = || {
+            let fold_in = bundle.settings().fold_in?;
+            Some(FoldIn::new(bundle.movie_factors(), bundle.gramian(), fold_in).vector(&viewer.history))
+        };
+        let mut vector = match folded {
+            Some(folded) => folded.vector().to_vec(),
+            None => {
+                trained().or_else(fold).or_else(|| mean_of_liked(bundle.movie_factors(), &viewer.history))?
+            }
+        };
+        let length = norm(&vector);
+        if length == 0.0 || !length.is_finite() {
+            return None;
+        }
+        if bundle.settings().metric == Metric::Cosine {
+            scale(length.recip(), &mut vector);
+        }
+        Some(vector)
+    }
+}
+
+/// What says why a movie is in a list.
+struct Reasons<'a, 'h> {
+    snapshot: &'a Snapshot,
+    /// Absent where the list rests on popularity alone.
+    folded: Option<FoldedUser<'a, 'h>>,
+    explain: bool,
+}
+
+impl<'a> Reasons<'a, '_> {
+    fn explain(&self, item: Item<'a>, hit: Scored, viewer: &Viewer<'_>) -> Item<'a> {
+        if !self.explain {
+            return item;
+        }
+        let bundle = self.snapshot.bundle();
+        let movie = MovieIndex(hit.index);
+        let mut shares: Vec<(MovieIndex, f32)> = Vec::new();
+        if let Some(folded) = &self.folded {
+            // A cosine divides by both lengths, a constant for one movie.
+            let scale = match bundle.settings().metric {
+                Metric::InnerProduct => 1.0,
+                Metric::Cosine => {
+                    let lengths = norm(folded.vector()) * norm(bundle.movie_factors().row(movie.row()));
+                    if lengths > 0.0 { lengths.recip() } else { 0.0 }
+                }
+            };
+            let contributions = folded.contributions(movie).into_iter().map(|share| share * scale);
+            shares = viewer.history.iter().map(|(movie, _)| *movie).zip(contributions).collect();
+            shares.retain(|(_, share)| *share != 0.0);
+            shares.sort_by(|a, b| match b.1.abs().total_cmp(&a.1.abs()) {
+                Ordering::Equal => a.0.cmp(&b.0),
+                unequal => unequal,
+            });
+            shares.truncate(MAX_REASONS);
+        }
+        let listed: f64 = shares.iter().map(|(_, share)| f64::from(*share)).sum();
+        let reasons = shares.into_iter().map(|(movie, share)| {
+            let movie = &bundle.movies()[movie.row()];
+            Reason { movie_id: &movie.movie_id, title: &movie.title, share }
+        });
+        Item {
+            reasons: Some(reasons.collect()),
+            remainder: Some((f64::from(hit.score) - listed) as f32),
+            ..item
+        }
+    }
+}
