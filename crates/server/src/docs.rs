@@ -1,0 +1,161 @@
+//! The documentation page for people, made from the table of routes: one HTML document that fetches nothing.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+use crate::problem::CODES;
+use crate::routes::{Answer, Kind, Parameter, ROUTES, Route};
+
+/// The page and the content security policy that it is sent with.
+pub(crate) struct Page {
+    pub(crate) html: String,
+    pub(crate) policy: String,
+}
+
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;\
+color:#1c1c1c;background:#fff}code,pre{font:14px/1.45 ui-monospace,monospace;background:#f3f3f0}code{padding:.1em .3em}\
+pre{padding:.8rem;overflow-x:auto}table{border-collapse:collapse;width:100%;margin:.5rem 0 1rem}\
+td,th{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px solid #ddd}h2{margin-top:2.5rem}\
+h3{margin-top:2rem}a{color:#0b57a4}@media(prefers-color-scheme:dark){body{color:#e8e8e8;background:#161616}\
+code,pre{background:#262626}td,th{border-color:#3a3a3a}a{color:#8ab8ee}}";
+
+const INTRODUCTION: &str = "<p>Films like a film, films for a person, what is popular in a place. Answers are JSON; \
+errors are <a href=\"#errors\">problem documents</a>. The machine-readable form of this page is \
+<a href=\"/openapi.json\">/openapi.json</a>.</p>\
+<p>A parameter that a route does not have is refused by its name. Repeats of a parameter mean any of the values, \
+several parameters mean all of them; names compare without case. A film whose year, runtime, country, language or \
+minimum age is unknown fails a filter on it. Lists carry <code>next_cursor</code>: send it as <code>cursor</code> for \
+the next page, which never repeats or skips a film, even if the index is exchanged meanwhile.</p>\
+<pre>curl 'http://localhost:8080/v1/movies?q=godfather'\n\
+curl 'http://localhost:8080/v1/users/42/recommendations?limit=10&amp;genre=Drama&amp;explain=true'\n\
+curl 'http://localhost:8080/v1/popular?location=KR'\n\
+curl -H 'content-type: application/json' -d '{\"history\":[{\"movie_id\":\"1\",\"kind\":\"like\"}],\"limit\":5}' \\\n     \
+http://localhost:8080/v1/recommendations</pre>";
+
+/// Makes the page.
+pub(crate) fn page() -> Page {
+    let mut html = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
+         content=\"width=device-width\"><title>Cinedex API</title><style>{STYLE}</style></head><body>\
+         <h1>Cinedex API</h1>{INTRODUCTION}<h2>Routes</h2>"
+    );
+    for route in &ROUTES {
+        write_route(&mut html, route).expect("a string takes all text");
+    }
+    html.push_str(
+        "<h2 id=\"errors\">Errors</h2><table><tr><th>Code</th><th>Status</th><th>Meaning</th></tr>",
+    );
+    for row in &CODES {
+        let (name, status, title) = (row.name, row.status, row.title);
+        write!(
+            html,
+            "<tr id=\"{name}\"><td><code>{name}</code></td><td>{status}</td><td>{}</td></tr>",
+            escape(title)
+        )
+        .expect("a string takes all text");
+    }
+    html.push_str("</table></body></html>");
+    let hash = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    Page { html, policy }
+}
+
+fn write_route(html: &mut String, route: &Route) -> std::fmt::Result {
+    let media_type = match route.answer {
+        Answer::Json(_) => "application/json",
+        Answer::Text(media_type) => media_type,
+    };
+    write!(
+        html,
+        "<h3 id=\"{}\"><code>{} {}</code></h3><p>{}. {} Answers <code>{media_type}</code>.</p>",
+        route.name,
+        route.method.as_str(),
+        escape(route.pattern),
+        escape(route.summary),
+        escape(route.description),
+    )?;
+    let mut parameters = route.parameters().peekable();
+    if parameters.peek().is_some() || route.has_body() {
+        let heading = if route.has_body() { "Field of the body" } else { "Parameter" };
+        write!(html, "<table><tr><th>{heading}</th><th>Value</th><th>Meaning</th></tr>")?;
+        if route.has_body() {
+            html.push_str(
+                "<tr><td><code>history</code></td><td>list of {movie_id, kind?, value?}</td><td>What the person did. \
+                 Kinds: rating, watch, like, dislike, favorite, skip.</td></tr>",
+            );
+        }
+        for parameter in parameters {
+            let (name, value) = (parameter.name, value_of(parameter));
+            let description = escape(parameter.description);
+            write!(html, "<tr><td><code>{name}</code></td><td>{value}</td><td>{description}</td></tr>")?;
+        }
+        html.push_str("</table>");
+    }
+    html.push_str("<p>Errors: ");
+    for (position, code) in route.all_codes().enumerate() {
+        let name = code.row().name;
+        let comma = if position == 0 { "" } else { ", " };
+        write!(html, "{comma}<a href=\"#{name}\">{name}</a>")?;
+    }
+    html.push_str(".</p>");
+    Ok(())
+}
+
+fn value_of(parameter: &Parameter) -> String {
+    let value = match parameter.kind {
+        Kind::Text(_) => "text".to_owned(),
+        Kind::Id => "id".to_owned(),
+        Kind::Integer(lowest, highest) => format!("{lowest} to {highest}"),
+        Kind::Number(lowest, highest) => format!("{lowest} to {highest}, fractions allowed"),
+        Kind::Boolean => "true or false".to_owned(),
+    };
+    if parameter.most > 1 { format!("{value}, repeatable") } else { value }
+}
+
+/// Text for HTML, with the table's back-quotes as code.
+fn escape(text: &str) -> String {
+    let mut escaped = String::new();
+    let mut code = false;
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '`' => {
+                escaped.push_str(if code { "</code>" } else { "<code>" });
+                code = !code;
+            }
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_parameter_and_code_is_on_the_page_and_nothing_is_fetched() {
+        let Page { html, policy } = page();
+        for route in &ROUTES {
+            assert!(html.contains(&format!("id=\"{}\"", route.name)), "{}", route.name);
+            for parameter in route.parameters() {
+                assert!(html.contains(&format!("<code>{}</code>", parameter.name)), "{}", parameter.name);
+            }
+        }
+        for row in &CODES {
+            assert!(html.contains(&format!("id=\"{}\"", row.name)), "{}", row.name);
+        }
+        for forbidden in ["<script", "src=", "@import", "url(", "<link", " style=", "onclick"] {
+            assert!(!html.contains(forbidden), "{forbidden}");
+        }
+        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"));
+    }
+}

@@ -1,0 +1,44 @@
+//! The HTTP API over the engine: routes, parameters, problem documents, a cache of encoded answers, a pool of threads that
+//! compute, figures for monitoring, and documentation made from the same table of routes. It knows nothing of training,
+//! of building an index, or of where options come from. actix stops here.
+//!
+//! - [`serve`] runs until the process is told to end; [`start`] runs beside the caller as a [`RunningServer`].
+//! - [`ServerOptions`] are all bounds and times.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use cinedex_index::IndexRoot;
+//! use cinedex_recommender::{Engine, EngineOptions};
+//! use cinedex_server::{ServerError, ServerOptions, start};
+//!
+//! // The engine finds its bundles in `indexes`; until one is there, data routes answer 503.
+//! let engine = Arc::new(Engine::new(IndexRoot::new("indexes"), EngineOptions::default()));
+//! let options = ServerOptions { bind: "127.0.0.1:0".parse().expect("an address"), ..ServerOptions::default() };
+//! let server = start(engine, &options)?;
+//! println!("http://{}/livez", server.address());
+//! server.stop()?;
+//! # Ok::<(), ServerError>(())
+//! ```
+
+mod body;
+mod cache;
+mod cursor;
+mod docs;
+mod error;
+mod metrics;
+mod openapi;
+mod options;
+mod parameters;
+mod pool;
+mod problem;
+mod request_id;
+mod respond;
+mod routes;
+mod run;
+mod schemas;
+mod service;
+
+pub use error::ServerError;
+pub use options::ServerOptions;
+pub use run::{RunningServer, serve, start};

@@ -1,0 +1,129 @@
+//! The server's figures as OpenMetrics text. Each field's registration is its description; labels are closed sets.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Bounds of the buckets of latency, in seconds.
+const BUCKETS: [f64; 14] =
+    [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// The route label of a request that no route matched.
+pub(crate) const UNMATCHED: &str = "unmatched";
+
+/// The server's figures.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    seconds: Family<RouteLabels, Histogram>,
+    pub(crate) cache_hits: Counter,
+    pub(crate) cache_misses: Counter,
+    pub(crate) joined: Counter,
+    pub(crate) refused: Counter,
+    pub(crate) panics: Counter,
+    pub(crate) swaps: Counter,
+    bundle: Family<BundleLabels, Gauge<i64>>,
+    bundle_movies: Gauge<u64, AtomicU64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: &'static str,
+    method: &'static str,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BundleLabels {
+    version: String,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("cinedex"),
+            requests: Family::default(),
+            seconds: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            cache_hits: Counter::default(),
+            cache_misses: Counter::default(),
+            joined: Counter::default(),
+            refused: Counter::default(),
+            panics: Counter::default(),
+            swaps: Counter::default(),
+            bundle: Family::default(),
+            bundle_movies: Gauge::default(),
+        };
+        let registry = &mut metrics.registry;
+        registry.register("http_requests", "Requests answered", metrics.requests.clone());
+        let seconds = metrics.seconds.clone();
+        let help = "Time from the head of a request to its answer";
+        registry.register_with_unit("http_request_duration", help, Unit::Seconds, seconds);
+        registry.register("cache_hits", "Answers taken from the cache", metrics.cache_hits.clone());
+        registry.register("cache_misses", "Answers computed", metrics.cache_misses.clone());
+        let help = "Requests that waited for the same answer being computed for another";
+        registry.register("cache_joined", help, metrics.joined.clone());
+        let help = "Requests refused because too many waited, or for too long";
+        registry.register("overload_refusals", help, metrics.refused.clone());
+        registry.register("panics", "Requests that ended in a panic", metrics.panics.clone());
+        registry.register("bundle_swaps", "Bundles that became live", metrics.swaps.clone());
+        registry.register("bundle", "1 for the live bundle", metrics.bundle.clone());
+        registry.register("bundle_movies", "Movies of the live bundle", metrics.bundle_movies.clone());
+        metrics
+    }
+
+    /// Counts one request. `route` is a pattern of the table or [`UNMATCHED`], `method` one of a closed set.
+    pub(crate) fn count(&self, route: &'static str, method: &'static str, status: u16, elapsed: Duration) {
+        self.requests.get_or_create(&RequestLabels { route, method, status }).inc();
+        self.seconds.get_or_create(&RouteLabels { route }).observe(elapsed.as_secs_f64());
+    }
+
+    /// Says which bundle is live.
+    pub(crate) fn set_bundle(&self, version: &str, movies: usize) {
+        self.bundle.clear();
+        self.bundle.get_or_create(&BundleLabels { version: version.to_owned() }).set(1);
+        self.bundle_movies.set(movies as u64);
+    }
+
+    /// All figures as text.
+    pub(crate) fn encode(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("a string takes all text");
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_open_metrics() {
+        let metrics = Metrics::new();
+        metrics.count("/v1/movies", "GET", 200, Duration::from_micros(300));
+        metrics.set_bundle("20250131T235959Z-0123abcd", 7);
+        metrics.cache_hits.inc();
+        let text = metrics.encode();
+        for line in [
+            "cinedex_http_requests_total{route=\"/v1/movies\",method=\"GET\",status=\"200\"} 1",
+            "cinedex_http_request_duration_seconds_bucket{le=\"0.0005\",route=\"/v1/movies\"} 1",
+            "cinedex_bundle{version=\"20250131T235959Z-0123abcd\"} 1",
+            "cinedex_bundle_movies 7",
+            "cinedex_cache_hits_total 1",
+            "# EOF",
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! The one table of routes and parameters, from which requests are routed and read, and the OpenAPI document, the
+//! documentation page and the metrics are made.
+
+use crate::problem::Code;
+
+/// What a route does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Operation {
+    Search,
+    Movie,
+    Similar,
+    ForUser,
+    ForHistory,
+    Popular,
+    Live,
+    Ready,
+    Metrics,
+    OpenApi,
+    Docs,
+}
+
+/// The methods in use. HEAD is answered wherever GET is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Method {
+    Get,
+    Post,
+}
+
+impl Method {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
+/// What a parameter's value is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
+    /// Text of at most this many bytes.
+    Text(usize),
+    /// An id of 1 to 256 bytes.
+    Id,
+    /// A whole number between two ends.
+    Integer(u32, u32),
+    /// A number between two ends.
+    Number(f32, f32),
+    /// `true` or `false`.
+    Boolean,
+}
+
+/// One parameter of the query, or field of the body.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parameter {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    /// The most values; 1 is not repeatable.
+    pub(crate) most: usize,
+    pub(crate) description: &'static str,
+}
+
+/// What comes back when all is well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// JSON of this schema of the OpenAPI document.
+    Json(&'static str),
+    /// Text of this media type.
+    Text(&'static str),
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) operation: Operation,
+    pub(crate) method: Method,
+    /// Segments between slashes; one in braces stands for an id.
+    pub(crate) pattern: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) description: &'static str,
+    pub(crate) parameters: &'static [&'static [Parameter]],
+    pub(crate) answer: Answer,
+    /// Codes beside those that every route may answer, see [`COMMON_CODES`].
+    pub(crate) codes: &'static [Code],
+}
+
+/// What any route may answer: a request too large, a failure, no room.
+pub(crate) const COMMON_CODES: [Code; 4] =
+    [Code::UnknownParameter, Code::TooLarge, Code::Internal, Code::Overloaded];
+
+/// What is answered where no route is, or not with that method.
+pub(crate) const UNROUTED_CODES: [Code; 2] = [Code::RouteNotFound, Code::MethodNotAllowed];
+
+impl Route {
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &'static Parameter> {
+        self.parameters.iter().flat_map(|group| group.iter())
+    }
+
+    pub(crate) fn parameter(&self, name: &str) -> Option<&'static Parameter> {
+        self.parameters().find(|parameter| parameter.name == name)
+    }
+
+    pub(crate) fn has_body(&self) -> bool {
+        self.method == Method::Post
+    }
+
+    /// All codes that it may answer.
+    pub(crate) fn all_codes(&self) -> impl Iterator<Item = Code> {
+        self.codes.iter().copied().chain(COMMON_CODES)
+    }
+}
+
+const fn one(name: &'static str, kind: Kind, description: &'static str) -> Parameter {
+    Parameter { name, kind, most: 1, description }
+}
+
+const fn many(name: &'static str, kind: Kind, most: usize, description: &'static str) -> Parameter {
+    Parameter { name, kind, most, description }
+}
+
+const LIMIT: Parameter = one("limit", Kind::Integer(1, 100), "Items wanted, 20 by default.");
+const CURSOR: Parameter = one(
+    "cursor",
+    Kind::Text(512),
+    "`next_cursor` of the page before. The other parameters stay as they were. Good for at least ten minutes.",
+);
+const LOCATION: Parameter = one(
+    "location",
+    Kind::Text(256),
+    "Where: `US`, `US/CA` or `US/CA/Fresno`; the narrowest place around it with enough evidence answers. Without it \
+     the user's stored place, else the world.",
+);
+const INCLUDE_SEEN: Parameter =
+    one("include_seen", Kind::Boolean, "Also what the user has already seen, false by default.");
+
+const PAGE: &[Parameter] = &[LIMIT, CURSOR];
+const SEARCH: &[Parameter] = &[one(
+    "q",
+    Kind::Text(256),
+    "Part of a title, an original title or another title: whole words or their beginnings, accents, case and typing \
+     errors forgiven. Without it every movie, in the order of ids.",
+)];
+const FILTERS: &[Parameter] = &[
+    many("genre", Kind::Text(128), 50, "Any of these genres."),
+    many("genre_all", Kind::Text(128), 50, "All of these genres."),
+    many("genre_none", Kind::Text(128), 50, "None of these genres."),
+    one("year_min", Kind::Integer(0, 65_535), "Released in this year or later."),
+    one("year_max", Kind::Integer(0, 65_535), "Released in this year or earlier."),
+    many("country", Kind::Text(64), 50, "Produced in any of these countries, two letters."),
+    many("language", Kind::Text(64), 50, "Spoken in any of these languages, two letters."),
+    one("runtime_max", Kind::Integer(0, 65_535), "At most this many minutes."),
+    one("max_age", Kind::Integer(0, 255), "Suitable at this age; a movie whose age is unknown is left out."),
+    one("adult", Kind::Boolean, "Also films for adults only, false by default."),
+    many("exclude", Kind::Id, 1_000, "Never these movies."),
+    INCLUDE_SEEN,
+];
+const TASTE: &[Parameter] = &[
+    one("diversity", Kind::Number(0.0, 1.0), "0 orders by score, 1 by difference; scores stay as they are."),
+    one(
+        "explain",
+        Kind::Boolean,
+        "Each item with the movies that speak for it; their shares and the remainder sum to the score.",
+    ),
+];
+const PLACE: &[Parameter] = &[LOCATION];
+const USER: &[Parameter] = &[one("user", Kind::Id, "Leaves out what this user has seen.")];
+const BODY_LIMIT: &[Parameter] = &[LIMIT];
+
+const LIST_CODES: &[Code] = &[Code::InvalidParameter, Code::CursorExpired, Code::NotReady];
+const SIMILAR_CODES: &[Code] =
+    &[Code::InvalidParameter, Code::CursorExpired, Code::MovieNotFound, Code::NotReady];
+const USER_CODES: &[Code] =
+    &[Code::InvalidParameter, Code::CursorExpired, Code::ExplanationUnavailable, Code::NotReady];
+const HISTORY_CODES: &[Code] =
+    &[Code::InvalidBody, Code::ExplanationUnavailable, Code::UnsupportedMediaType, Code::NotReady];
+
+/// Every route.
+pub(crate) static ROUTES: [Route; 11] = [
+    Route {
+        operation: Operation::Search,
+        method: Method::Get,
+        pattern: "/v1/movies",
+        name: "search_movies",
+        summary: "Movies by title",
+        description: "Whole titles first, then beginnings of titles, then all words, then misspelt ones; within each by \
+                      popularity.",
+        parameters: &[SEARCH, PAGE],
+        answer: Answer::Json("MovieList"),
+        codes: LIST_CODES,
+    },
+    Route {
+        operation: Operation::Movie,
+        method: Method::Get,
+        pattern: "/v1/movies/{movie_id}",
+        name: "get_movie",
+        summary: "One movie",
+        description: "Everything that is known of it.",
+        parameters: &[],
+        answer: Answer::Json("Movie"),
+        codes: &[Code::InvalidParameter, Code::MovieNotFound, Code::NotReady],
+    },
+    Route {
+        operation: Operation::Similar,
+        method: Method::Get,
+        pattern: "/v1/movies/{movie_id}/similar",
+        name: "similar_movies",
+        summary: "Movies similar to one",
+        description: "By cosine of embeddings. Movies without an embedding come last, by genre and popularity, with a \
+                      score of -1.",
+        parameters: &[PAGE, FILTERS],
+        answer: Answer::Json("SimilarList"),
+        codes: SIMILAR_CODES,
+    },
+    Route {
+        operation: Operation::ForUser,
+        method: Method::Get,
+        pattern: "/v1/users/{user_id}/recommendations",
+        name: "recommend_for_user",
+        summary: "Movies for a user",
+        description: "An unknown user is answered as a new one: by what is popular in the place.",
+        parameters: &[PAGE, PLACE, TASTE, FILTERS],
+        answer: Answer::Json("UserList"),
+        codes: USER_CODES,
+    },
+    Route {
+        operation: Operation::ForHistory,
+        method: Method::Post,
+        pattern: "/v1/recommendations",
+        name: "recommend_for_history",
+        summary: "Movies for a history that the request carries",
+        description: "Nothing is stored. Movies that the catalogue does not have are left out and listed in \
+                      `unknown_movies`. A kind left out is a rating where there is a value, else a like.",
+        parameters: &[BODY_LIMIT, PLACE, TASTE, FILTERS],
+        answer: Answer::Json("HistoryList"),
+        codes: HISTORY_CODES,
+    },
+    Route {
+        operation: Operation::Popular,
+        method: Method::Get,
+        pattern: "/v1/popular",
+        name: "popular_movies",
+        summary: "What is popular in a place",
+        description: "By the place's rates, shrunk towards those of the place around it; `location` says which place \
+                      answered, on how many events.",
+        parameters: &[PAGE, PLACE, USER, FILTERS],
+        answer: Answer::Json("PopularList"),
+        codes: LIST_CODES,
+    },
+    Route {
+        operation: Operation::Live,
+        method: Method::Get,
+        pattern: "/livez",
+        name: "live",
+        summary: "Whether the process lives",
+        description: "200 as long as it answers at all.",
+        parameters: &[],
+        answer: Answer::Json("Health"),
+        codes: &[],
+    },
+    Route {
+        operation: Operation::Ready,
+        method: Method::Get,
+        pattern: "/readyz",
+        name: "ready",
+        summary: "Whether an index is loaded",
+        description: "503 until then.",
+        parameters: &[],
+        answer: Answer::Json("Health"),
+        codes: &[Code::NotReady],
+    },
+    Route {
+        operation: Operation::Metrics,
+        method: Method::Get,
+        pattern: "/metrics",
+        name: "metrics",
+        summary: "Figures for monitoring",
+        description: "OpenMetrics text.",
+        parameters: &[],
+        answer: Answer::Text("application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        codes: &[],
+    },
+    Route {
+        operation: Operation::OpenApi,
+        method: Method::Get,
+        pattern: "/openapi.json",
+        name: "openapi",
+        summary: "This description",
+        description: "OpenAPI 3.1.",
+        parameters: &[],
+        answer: Answer::Json("OpenApi"),
+        codes: &[],
+    },
+    Route {
+        operation: Operation::Docs,
+        method: Method::Get,
+        pattern: "/docs",
+        name: "docs",
+        summary: "This description for people",
+        description: "One page without anything fetched from elsewhere.",
+        parameters: &[],
+        answer: Answer::Text("text/html; charset=utf-8"),
+        codes: &[],
+    },
+];
+
+/// What a path leads to.
+#[derive(Debug)]
+pub(crate) enum Found<'p> {
+    /// A route, with the undecoded id where its pattern has one.
+    Route(&'static Route, Option<&'p str>),
+    /// A route, but not with this method; the methods that it has.
+    WrongMethod(String),
+    Nothing,
+}
+
+/// Finds the route of an undecoded path. A slash within an id travels as `%2F`, so it never splits a segment.
+pub(crate) fn find<'p>(method: &str, path: &'p str) -> Found<'p> {
+    let mut allow: Vec<&str> = Vec::new();
+    for route in &ROUTES {
+        if !matches(route.pattern, path) {
+            continue;
+        }
+        if route.method.as_str() == method || (method == "HEAD" && route.method == Method::Get) {
+            return Found::Route(route, id_segment(route.pattern, path));
+        }
+        allow.push(route.method.as_str());
+        if route.method == Method::Get {
+            allow.push("HEAD");
+        }
+    }
+    if allow.is_empty() { Found::Nothing } else { Found::WrongMethod(allow.join(", ")) }
+}
+
+fn matches(pattern: &str, path: &str) -> bool {
+    let mut segments = path.split('/');
+    let same = |expected: &str| {
+        segments.next().is_some_and(|segment| expected.starts_with('{') || segment == expected)
+    };
+    pattern.split('/').all(same) && segments.next().is_none()
+}
+
+/// The segment that stands where the pattern has braces.
+fn id_segment<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
+    let position = pattern.split('/').position(|segment| segment.starts_with('{'))?;
+    path.split('/').nth(position)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(method: &str, path: &str, expect: Option<(Operation, Option<&str>)>) {
+        let found = match find(method, path) {
+            Found::Route(route, id) => Some((route.operation, id)),
+            Found::WrongMethod(_) | Found::Nothing => None,
+        };
+        assert_eq!(found, expect, "{method} {path}");
+    }
+
+    #[test]
+    fn paths_lead_to_routes_and_ids_stay_undecoded() {
+        check("GET", "/v1/movies", Some((Operation::Search, None)));
+        check("HEAD", "/v1/movies/318", Some((Operation::Movie, Some("318"))));
+        check("GET", "/v1/movies/a%2Fb/similar", Some((Operation::Similar, Some("a%2Fb"))));
+        check("GET", "/v1/movies/..", Some((Operation::Movie, Some(".."))));
+        check("GET", "/v1/movies/", Some((Operation::Movie, Some(""))));
+        check("GET", "/v1/movies/a/b", None);
+        check("GET", "/v1//movies", None);
+        check("GET", "/", None);
+        check("GET", "*", None);
+    }
+
+    #[test]
+    fn a_wrong_method_names_the_right_ones() {
+        assert!(matches!(find("DELETE", "/v1/movies/1"), Found::WrongMethod(allow) if allow == "GET, HEAD"));
+        assert!(matches!(find("GET", "/v1/recommendations"), Found::WrongMethod(allow) if allow == "POST"));
+        assert!(matches!(find("GET", "/nowhere"), Found::Nothing));
+    }
+
+    #[test]
+    fn patterns_and_names_of_parameters_are_unique() {
+        for route in &ROUTES {
+            let same = |other: &&Route| other.pattern == route.pattern && other.method == route.method;
+            assert_eq!(ROUTES.iter().filter(same).count(), 1);
+            for parameter in route.parameters() {
+                assert_eq!(route.parameters().filter(|other| other.name == parameter.name).count(), 1);
+            }
+        }
+    }
+}

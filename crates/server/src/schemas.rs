@@ -1,0 +1,178 @@
+//! The schemas of answers in the OpenAPI document; the tests over HTTP hold real answers against them.
+
+use serde_json::{Value, json};
+
+/// All schemas by name.
+pub(crate) fn schemas() -> Value {
+    json!({
+        "Item": item(),
+        "Reason": {
+            "type": "object",
+            "required": ["movie_id", "title", "share"],
+            "properties": {"movie_id": text(), "title": text(), "share": {"type": "number"}},
+        },
+        "Place": {
+            "type": "object",
+            "required": ["asked", "answered", "events"],
+            "properties": {
+                "asked": {"type": ["string", "null"]},
+                "answered": {"type": "string", "description": "Everywhere is `world`."},
+                "events": {"type": "integer", "description": "Interactions seen there."},
+            },
+        },
+        "HistoryEntry": {
+            "type": "object",
+            "required": ["movie_id"],
+            "additionalProperties": false,
+            "properties": {
+                "movie_id": {"type": ["string", "integer"]},
+                "kind": {"enum": ["rating", "watch", "like", "dislike", "favorite", "skip"]},
+                "value": {"type": "number", "description": "The rating, on the data set's scale."},
+            },
+        },
+        "Movie": movie(),
+        "MovieList": list(&[], &json!({})),
+        "SimilarList": list(&["movie_id", "retrieval"], &json!({"movie_id": text(), "retrieval": retrieval()})),
+        "UserList": list(
+            &["user_id", "strategy", "retrieval", "location"],
+            &json!({"user_id": text(), "strategy": strategy(), "retrieval": retrieval(), "location": place()}),
+        ),
+        "HistoryList": list(
+            &["strategy", "retrieval", "location", "unknown_movies"],
+            &json!({
+                "strategy": strategy(), "retrieval": retrieval(), "location": place(),
+                "unknown_movies": {"type": "array", "items": text()},
+            }),
+        ),
+        "PopularList": list(&["location"], &json!({"user_id": text(), "location": place()})),
+        "Health": {
+            "type": "object",
+            "required": ["status"],
+            "properties": {
+                "status": text(), "index_version": text(), "movies": {"type": "integer"}, "users": {"type": "integer"},
+            },
+        },
+        "OpenApi": {"type": "object"},
+        "Problem": problem(),
+    })
+}
+
+fn text() -> Value {
+    json!({"type": "string"})
+}
+
+fn texts() -> Value {
+    json!({"type": "array", "items": text()})
+}
+
+fn optional(kind: &str) -> Value {
+    json!({"type": [kind, "null"]})
+}
+
+fn place() -> Value {
+    json!({"$ref": "#/components/schemas/Place"})
+}
+
+fn strategy() -> Value {
+    json!({"enum": ["personalized", "folded_in", "blended", "popular"]})
+}
+
+fn retrieval() -> Value {
+    json!({"enum": ["exact", "graph"]})
+}
+
+fn list(required: &[&str], further: &Value) -> Value {
+    let mut schema = json!({
+        "type": "object",
+        "required": ["items", "next_cursor", "index_version"],
+        "properties": {
+            "items": {"type": "array", "items": {"$ref": "#/components/schemas/Item"}},
+            "next_cursor": optional("string"),
+            "index_version": text(),
+        },
+    });
+    if let Some(names) = schema["required"].as_array_mut() {
+        names.extend(required.iter().map(|name| Value::from(*name)));
+    }
+    if let (Some(properties), Some(further)) = (schema["properties"].as_object_mut(), further.as_object()) {
+        properties.extend(further.clone());
+    }
+    schema
+}
+
+fn item() -> Value {
+    json!({
+        "type": "object",
+        "required": ["movie_id", "title", "year", "genres"],
+        "properties": {
+            "movie_id": text(),
+            "title": text(),
+            "year": optional("integer"),
+            "genres": texts(),
+            "score": {
+                "type": "number",
+                "description": "The cosine for similar movies, the blended score for a user, the shrunk rate where \
+                                popularity alone answers. It does not compare between routes. Absent in a search.",
+            },
+            "source": {"enum": ["taste", "similar", "popular"]},
+            "reasons": {
+                "type": "array",
+                "items": {"$ref": "#/components/schemas/Reason"},
+                "description": "With explain: what speaks for it most, at most ten. The shares and the remainder sum to the score.",
+            },
+            "remainder": {
+                "type": "number",
+                "description": "With explain: popularity, and what of the history is not listed.",
+            },
+        },
+    })
+}
+
+fn movie() -> Value {
+    json!({
+        "type": "object",
+        "required": ["movie_id", "title", "index_version"],
+        "properties": {
+            "movie_id": text(),
+            "title": text(),
+            "original_title": optional("string"),
+            "year": optional("integer"),
+            "genres": texts(),
+            "countries": texts(),
+            "languages": texts(),
+            "runtime_minutes": optional("integer"),
+            "minimum_age": optional("integer"),
+            "adult": optional("boolean"),
+            "imdb_id": optional("string"),
+            "tmdb_id": optional("integer"),
+            "imdb_rating": optional("number"),
+            "imdb_votes": optional("integer"),
+            "tags": texts(),
+            "alternative_titles": texts(),
+            "index_version": text(),
+        },
+    })
+}
+
+fn problem() -> Value {
+    json!({
+        "type": "object",
+        "required": ["type", "title", "status", "detail", "code", "request_id"],
+        "properties": {
+            "type": {"type": "string", "format": "uri-reference"},
+            "title": text(),
+            "status": {"type": "integer"},
+            "detail": text(),
+            "code": text(),
+            "request_id": text(),
+            "errors": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["field", "detail"],
+                    "properties": {"field": text(), "detail": text()},
+                },
+            },
+        },
+    })
+}

@@ -1,0 +1,414 @@
+//! One request from its head to its answer: request id, route, parameters, cache, pool, problem document, figures and log.
+//! The only file, with `run`, that knows actix.
+
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::web::{Bytes, Data, Payload};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use cinedex_recommender::{Engine, Snapshot};
+use tokio::sync::oneshot;
+
+use crate::body::read_body;
+use crate::cache::{Encoded, Flight, Outcome, ResponseCache};
+use crate::cursor::{Cursor, hash};
+use crate::docs;
+use crate::metrics::{Metrics, UNMATCHED};
+use crate::openapi;
+use crate::options::ServerOptions;
+use crate::parameters::{Parameters, read_id, read_query};
+use crate::pool::{Pool, Undone};
+use crate::problem::{Code, Problem};
+use crate::request_id::RequestIds;
+use crate::respond::{Asked, encode, refusal};
+use crate::routes::{Answer, Found, Operation, Route, find};
+
+/// Everything that requests share.
+pub(crate) struct Service {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) metrics: Metrics,
+    options: ServerOptions,
+    pool: Pool,
+    cache: Arc<ResponseCache>,
+    request_ids: RequestIds,
+    openapi: Arc<Encoded>,
+    docs: Arc<Encoded>,
+    docs_policy: String,
+}
+
+impl Service {
+    pub(crate) fn new(engine: Arc<Engine>, options: &ServerOptions) -> std::io::Result<Self> {
+        let deadline = Duration::from_millis(options.deadline_ms);
+        let page = docs::page();
+        Ok(Self {
+            engine,
+            metrics: Metrics::new(),
+            pool: Pool::new(options.compute_threads, options.queue_length, deadline)?,
+            cache: Arc::new(ResponseCache::new(options.cache_bytes, options.cache_ttl_seconds)),
+            request_ids: RequestIds::new(),
+            openapi: Arc::new(Encoded::new(openapi::document())),
+            docs: Arc::new(Encoded::new(page.html.into_bytes())),
+            docs_policy: page.policy,
+            options: options.clone(),
+        })
+    }
+
+    async fn route(
+        self: &Arc<Self>,
+        request: &HttpRequest,
+        payload: Payload,
+        found: Found<'_>,
+    ) -> Result<Arc<Encoded>, Problem> {
+        let uri = &request.head().uri;
+        if uri.path_and_query().map_or(0, |text| text.as_str().len()) > self.options.uri_bytes {
+            let most = self.options.uri_bytes;
+            return Err(Problem::new(Code::TooLarge, format!("the path and query are at most {most} bytes")));
+        }
+        let (route, segment) = match found {
+            Found::Route(route, segment) => (route, segment),
+            Found::WrongMethod(allow) => {
+                let detail = format!("this route has {allow}");
+                return Err(Problem { allow: Some(allow), ..Problem::new(Code::MethodNotAllowed, detail) });
+            }
+            Found::Nothing => {
+                return Err(Problem::new(
+                    Code::RouteNotFound,
+                    "no route has this path; /docs lists them all",
+                ));
+            }
+        };
+        let id = match segment {
+            Some(segment) => read_id(id_name(route), segment)?,
+            None => String::new(),
+        };
+        let (parameters, history) = if route.has_body() {
+            // A body's fields are its parameters; in the query it has none.
+            if let Some(name) = uri.query().filter(|query| !query.is_empty()) {
+                let detail = "this route's parameters go into the body";
+                return Err(Problem::field(Code::UnknownParameter, name, detail).closing());
+            }
+            read_body(route, &self.body(request, payload).await?)?
+        } else {
+            (read_query(route, uri.query().map(str::as_bytes))?, Vec::new())
+        };
+        match route.operation {
+            Operation::Live => Ok(Arc::new(Encoded::new(br#"{"status":"live"}"#.to_vec()))),
+            Operation::Ready => self.ready(),
+            Operation::Metrics => Ok(Arc::new(Encoded::new(self.metrics.encode().into_bytes()))),
+            Operation::OpenApi => Ok(Arc::clone(&self.openapi)),
+            Operation::Docs => Ok(Arc::clone(&self.docs)),
+            Operation::Movie => {
+                let snapshot = self.live()?;
+                let refused = |error| refusal(error, Operation::Movie, &parameters.filter);
+                let answer = snapshot.movie(&id).map_err(refused)?;
+                Ok(Arc::new(Encoded::new(encode(&answer)?)))
+            }
+            operation => {
+                let key = list_key(route, &id, &parameters);
+                let asked = Asked {
+                    operation,
+                    request: hash(key.as_bytes()),
+                    first_page: parameters.limit,
+                    offset: 0,
+                    now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+                    id,
+                    parameters,
+                    history,
+                };
+                self.list(&key, asked).await
+            }
+        }
+    }
+
+    /// A list, from the cache or computed; a later page from the snapshot on which it began.
+    async fn list(self: &Arc<Self>, list_key: &str, mut asked: Asked) -> Outcome {
+        let snapshot = match asked.parameters.cursor.take() {
+            None => self.live()?,
+            Some(text) => {
+                // Not ready comes before the cursor: an empty engine knows no version.
+                self.live()?;
+                let refused = |why| Problem::field(Code::InvalidParameter, "cursor", why);
+                let cursor =
+                    Cursor::decode(&text).map_err(|_| refused("not a cursor that this server gave"))?;
+                if cursor.request != asked.request {
+                    return Err(refused("it belongs to a request with other parameters"));
+                }
+                let expired = || Problem::new(Code::CursorExpired, "begin again without the cursor");
+                if cursor.is_expired(asked.now) {
+                    return Err(expired());
+                }
+                asked.offset = cursor.offset as usize;
+                asked.first_page = usize::from(cursor.first_page);
+                self.engine.snapshot_of(&cursor.version).ok_or_else(expired)?
+            }
+        };
+        if asked.operation == Operation::ForHistory {
+            let (sender, answer) = oneshot::channel();
+            self.compute(snapshot, asked, move |outcome| {
+                sender.send(outcome).ok();
+            });
+            return answer.await.unwrap_or_else(|_| Err(Problem::internal()));
+        }
+        let Asked { offset, first_page, parameters: Parameters { limit, .. }, .. } = asked;
+        let key = format!("{} {offset} {limit} {first_page} {list_key}", snapshot.version());
+        if let Some(encoded) = self.cache.get(&key) {
+            self.metrics.cache_hits.inc();
+            return Ok(encoded);
+        }
+        let answer = match self.cache.join(key.into()) {
+            Flight::Follow(answer) => {
+                self.metrics.joined.inc();
+                answer
+            }
+            Flight::Lead(landing, answer) => {
+                self.metrics.cache_misses.inc();
+                self.compute(snapshot, asked, move |outcome| landing.land(&outcome));
+                answer
+            }
+        };
+        answer.await.unwrap_or_else(|_| Err(Problem::internal()))
+    }
+
+    /// Computes on the pool; `done` hears the outcome on one of its threads, or at once on this one.
+    fn compute(
+        self: &Arc<Self>,
+        snapshot: Arc<Snapshot>,
+        asked: Asked,
+        done: impl FnOnce(Outcome) + Send + 'static,
+    ) {
+        let service = Arc::clone(self);
+        self.pool.run(
+            move || asked.answer(&snapshot).map(|body| Arc::new(Encoded::new(body))),
+            move |result| {
+                done(result.unwrap_or_else(|undone| match undone {
+                    Undone::Full | Undone::Late => {
+                        service.metrics.refused.inc();
+                        Err(Problem::overloaded())
+                    }
+                    Undone::Panicked => {
+                        service.metrics.panics.inc();
+                        Err(Problem::internal())
+                    }
+                }));
+            },
+        );
+    }
+
+    fn live(&self) -> Result<Arc<Snapshot>, Problem> {
+        self.engine.snapshot().map_err(|_| Problem::not_ready())
+    }
+
+    fn ready(&self) -> Result<Arc<Encoded>, Problem> {
+        #[derive(serde::Serialize)]
+        struct Ready<'a> {
+            status: &'a str,
+            index_version: &'a str,
+            movies: usize,
+            users: usize,
+        }
+        let snapshot = self.live()?;
+        let ready = Ready {
+            status: "ready",
+            index_version: snapshot.version(),
+            movies: snapshot.movie_count(),
+            users: snapshot.user_count(),
+        };
+        Ok(Arc::new(Encoded::new(encode(&ready)?)))
+    }
+
+    /// The body, if it is JSON by its type, not too large, and there in time.
+    async fn body(&self, request: &HttpRequest, payload: Payload) -> Result<Bytes, Problem> {
+        let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let essence = media_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/json") {
+            let detail = "send the body with content-type: application/json";
+            return Err(Problem::new(Code::UnsupportedMediaType, detail).closing());
+        }
+        if request.headers().get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity") {
+            let detail = "send the body without content-encoding";
+            return Err(Problem::new(Code::UnsupportedMediaType, detail).closing());
+        }
+        let most = self.options.body_bytes;
+        let too_large =
+            || Problem::new(Code::TooLarge, format!("the body is at most {most} bytes")).closing();
+        let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        if announced.and_then(|text| text.parse::<u64>().ok()).is_some_and(|length| length > most as u64) {
+            return Err(too_large());
+        }
+        match payload.to_bytes_limited(most).await {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(_)) => Err(Problem::new(Code::InvalidBody, "the body ended early").closing()),
+            Err(_) => Err(too_large()),
+        }
+    }
+}
+
+/// Answers any request; never fails and never panics.
+pub(crate) async fn handle(service: Data<Service>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let started = Instant::now();
+    let service = service.into_inner();
+    let id =
+        service.request_ids.accept_or_make(request.headers().get("x-request-id").map(HeaderValue::as_bytes));
+    let found = find(request.method().as_str(), request.head().uri.path());
+    let route = if let Found::Route(route, _) = &found { Some(*route) } else { None };
+    let limit = Duration::from_millis(service.options.request_timeout_ms);
+    let work = unwound(service.route(&request, payload, found));
+    let outcome = match tokio::time::timeout(limit, work).await {
+        Ok(Some(outcome)) => outcome,
+        Ok(None) => {
+            service.metrics.panics.inc();
+            Err(Problem::internal())
+        }
+        Err(_) => Err(Problem::new(Code::Overloaded, "the request was not complete in time").closing()),
+    };
+    let response = match &outcome {
+        Ok(encoded) => success(&service, &request, route, encoded, &id),
+        Err(problem) => failure(problem, &id),
+    };
+    let elapsed = started.elapsed();
+    let pattern = route.map_or(UNMATCHED, |route| route.pattern);
+    let method = method_label(request.method().as_str());
+    let status = response.status().as_u16();
+    service.metrics.count(pattern, method, status, elapsed);
+    log(&service, &id, pattern, method, status, elapsed);
+    response
+}
+
+fn success(
+    service: &Service,
+    request: &HttpRequest,
+    route: Option<&Route>,
+    encoded: &Encoded,
+    request_id: &str,
+) -> HttpResponse {
+    let (operation, answer) =
+        route.map_or((Operation::Live, Answer::Json("Health")), |route| (route.operation, route.answer));
+    let transient = matches!(operation, Operation::Live | Operation::Ready | Operation::Metrics);
+    let tagged = !transient && operation != Operation::ForHistory;
+    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let unchanged = tagged && known.is_some_and(|known| matches_etag(known, &encoded.etag));
+    let mut builder = HttpResponse::build(if unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
+    common_headers(&mut builder, request_id);
+    let freshness = if tagged { "private, no-cache" } else { "no-store" };
+    builder.insert_header((header::CACHE_CONTROL, freshness));
+    if tagged {
+        builder.insert_header((header::ETAG, encoded.etag.as_str()));
+    }
+    if operation == Operation::Docs {
+        builder.insert_header((header::CONTENT_SECURITY_POLICY, service.docs_policy.as_str()));
+    }
+    if unchanged {
+        return builder.finish();
+    }
+    let media_type = match answer {
+        Answer::Json(_) => "application/json",
+        Answer::Text(media_type) => media_type,
+    };
+    builder.insert_header((header::CONTENT_TYPE, media_type)).body(encoded.body.clone())
+}
+
+fn failure(problem: &Problem, request_id: &str) -> HttpResponse {
+    let status = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut builder = HttpResponse::build(status);
+    common_headers(&mut builder, request_id);
+    builder.insert_header((header::CACHE_CONTROL, "no-store"));
+    builder.insert_header((header::CONTENT_TYPE, "application/problem+json"));
+    if let Some(seconds) = problem.retry_after_seconds() {
+        builder.insert_header((header::RETRY_AFTER, seconds.to_string()));
+    }
+    if let Some(allow) = &problem.allow {
+        builder.insert_header((header::ALLOW, allow.as_str()));
+    }
+    if problem.close {
+        builder.force_close();
+    }
+    builder.body(problem.encode(request_id))
+}
+
+fn common_headers(builder: &mut HttpResponseBuilder, request_id: &str) {
+    builder.insert_header(("x-request-id", request_id));
+    builder.insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+}
+
+/// At most one event a request: what failed, then what was refused for overload or was slow, else for debugging.
+fn log(service: &Service, request_id: &str, route: &str, method: &str, status: u16, elapsed: Duration) {
+    let elapsed_us = elapsed.as_micros() as u64;
+    if status == 500 {
+        tracing::error!(request_id, route, method, status, elapsed_us, "request failed");
+    } else if status == 503 && route.starts_with("/v1") {
+        tracing::warn!(request_id, route, method, status, elapsed_us, "request refused");
+    } else if elapsed >= Duration::from_millis(service.options.slow_ms) {
+        tracing::warn!(request_id, route, method, status, elapsed_us, "request slow");
+    } else {
+        tracing::debug!(request_id, route, method, status, elapsed_us, "request answered");
+    }
+}
+
+/// Runs a future; `None` if it panicked. It is not polled again after that, so nothing half-done is seen.
+async fn unwound<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(move |context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+        Ok(poll) => poll.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
+}
+
+/// What a list is, whatever page of it: route, id and normal form.
+fn list_key(route: &Route, id: &str, parameters: &Parameters) -> String {
+    format!("{} {}:{id} {}", route.pattern, id.len(), parameters.normal_form())
+}
+
+fn id_name(route: &Route) -> &'static str {
+    let start = route.pattern.find('{').map_or(0, |brace| brace + 1);
+    let end = route.pattern.find('}').unwrap_or(start);
+    &route.pattern[start..end]
+}
+
+fn matches_etag(known: &str, etag: &str) -> bool {
+    known.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+}
+
+fn method_label(method: &str) -> &'static str {
+    match method {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_while_answering_becomes_an_answer() {
+        let outcome = actix_web::rt::System::new().block_on(async {
+            let panicking = unwound(async {
+                tokio::task::yield_now().await;
+                panic!("on purpose")
+            });
+            let fine = unwound(async { 7 });
+            (panicking.await, fine.await)
+        });
+        assert_eq!(outcome, (None::<()>, Some(7)));
+        let response = failure(&Problem::internal(), "r-1");
+        assert_eq!(response.status().as_u16(), 500);
+    }
+
+    #[test]
+    fn tags_compare_weakly() {
+        assert!(matches_etag("\"a\", W/\"b\"", "\"b\"") && matches_etag("*", "\"b\""));
+        assert!(!matches_etag("\"a\"", "\"b\"") && !matches_etag("", "\"b\""));
+    }
+}

@@ -1,0 +1,240 @@
+//! A small served world and a client that sends exactly the bytes it is told to.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test binary takes what it needs")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use cinedex_domain::{
+    BlendSettings, FoldInSettings, Location, Metric, ModelSettings, Movie, MovieId, PreferencePolicy,
+    RatingScale, UserId, silent,
+};
+use cinedex_index::{
+    BuildOptions, BundleInput, Histories, IndexRoot, Place, PlacePopularity, Provenance, build,
+};
+use cinedex_recommender::{Engine, EngineOptions};
+use cinedex_server::{RunningServer, ServerOptions, start};
+use cinedex_vectors::{Csr, Matrix};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Movies with decimal ids; the even ones are dramas, the odd ones comedies.
+pub const DECIMAL: usize = 57;
+/// Further ids, in canonical order.
+pub const STRANGE: [&str; 3] = ["..", "a/b", "七"];
+pub const MOVIES: usize = DECIMAL + STRANGE.len();
+
+pub struct World {
+    pub server: RunningServer,
+    pub root: IndexRoot,
+    _directory: TempDir,
+}
+
+pub fn options() -> ServerOptions {
+    ServerOptions {
+        bind: "127.0.0.1:0".parse().unwrap(),
+        workers: 2,
+        compute_threads: 2,
+        ..ServerOptions::default()
+    }
+}
+
+/// A server with an index.
+pub fn world() -> World {
+    world_with(&options(), EngineOptions::default())
+}
+
+pub fn world_with(options: &ServerOptions, engine_options: EngineOptions) -> World {
+    let directory = tempfile::tempdir().unwrap();
+    let root = IndexRoot::new(directory.path());
+    publish(&root, 0.5, true);
+    let engine = Engine::open(root.clone(), engine_options).unwrap();
+    World { server: start(Arc::new(engine), options).unwrap(), root, _directory: directory }
+}
+
+/// A server that has no index yet.
+pub fn empty_world() -> World {
+    let directory = tempfile::tempdir().unwrap();
+    let root = IndexRoot::new(directory.path());
+    let engine = Engine::new(root.clone(), EngineOptions::default());
+    World { server: start(Arc::new(engine), &options()).unwrap(), root, _directory: directory }
+}
+
+/// Builds a bundle and makes it live.
+pub fn publish(root: &IndexRoot, popularity_weight: f32, fold_in: bool) -> String {
+    let movies = movies();
+    let mut factors = Matrix::zeros(MOVIES, 4);
+    for movie in 0..MOVIES {
+        let row = factors.row_mut(movie);
+        row[movie % 2] = 1.0 - movie as f32 * 0.005;
+        row[2] = (movie as f32 * 0.7).sin() * 0.2;
+        row[3] = (movie as f32 * 1.3).cos() * 0.2;
+    }
+    let users = [UserId::new("42").unwrap(), UserId::new("a/b").unwrap()];
+    let histories = Histories {
+        offsets: vec![0, 2, 3],
+        movies: vec![0, 2, 1],
+        preferences: vec![1.0, 1.0, 1.0],
+        timestamps_ms: vec![1, 2, 3],
+    };
+    let fold_in = fold_in.then_some(FoldInSettings {
+        regularization: 0.01,
+        unobserved_weight: 0.1,
+        frequency_exponent: 1.0,
+        negative_target: 0.0,
+        negative_weight: 1.0,
+    });
+    let settings = ModelSettings {
+        algorithm: "test".into(),
+        dimension: 4,
+        metric: Metric::InnerProduct,
+        fold_in,
+        blend: BlendSettings { popularity_weight, half_life_interactions: 5.0 },
+        preference: PreferencePolicy::default(),
+        rating_scale: RatingScale::FIVE_STARS,
+    };
+    let gramian = cinedex_model::gramian(factors.view());
+    let user_factors = Matrix::from_packed(4, [0.9, 0.0, 0.1, 0.1, 0.0, 0.9, 0.1, 0.1]);
+    let input = BundleInput {
+        movies: &movies,
+        movie_factors: factors.view(),
+        users: &users,
+        locations: &[Some("KR".parse().unwrap()), None],
+        user_factors: Some(user_factors.view()),
+        histories: &histories,
+        popularity: &popularity(),
+        settings: &settings,
+        gramian: gramian.view(),
+        provenance: &Provenance::default(),
+    };
+    let options = BuildOptions { threads: 1, recall_queries: 10, ..BuildOptions::default() };
+    let report = build(root, &input, &options, &silent, &AtomicBool::new(false)).unwrap();
+    root.activate(&report.version).unwrap();
+    report.version.as_str().to_owned()
+}
+
+fn movies() -> Vec<Movie> {
+    let decimal = (1..=DECIMAL).map(|number| (number.to_string(), format!("Film {number}")));
+    let strange = STRANGE.iter().map(|id| ((*id).to_owned(), "Amélie and the Seven".to_owned()));
+    decimal
+        .chain(strange)
+        .enumerate()
+        .map(|(index, (id, title))| {
+            let mut movie = Movie::new(MovieId::new(&id).unwrap(), title);
+            movie.genres = vec![if index % 2 == 0 { "Drama" } else { "Comedy" }.to_owned()];
+            movie.year = Some(1950 + index as u16);
+            movie
+        })
+        .collect()
+}
+
+fn popularity() -> PlacePopularity {
+    let korea: Location = "KR".parse().unwrap();
+    let world = (0..MOVIES as u32).map(|movie| (0, movie, (MOVIES as u32 - movie) as f32));
+    let local = (0..MOVIES as u32).map(|movie| (1, movie, if movie == 9 { 100.0 } else { 1.0 }));
+    PlacePopularity {
+        counts: Csr::from_triplets(2, MOVIES, world.chain(local).collect::<Vec<_>>()),
+        places: vec![
+            Place { location: None, parent: None, events: 1830 },
+            Place { location: Some(korea), parent: Some(0), events: 159 },
+        ],
+        prior: vec![10.0, 10.0],
+    }
+}
+
+/// One answer.
+#[derive(Debug)]
+pub struct Response {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
+        lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// The ids of a list.
+    pub fn ids(&self) -> Vec<String> {
+        let json = self.json();
+        let items = json["items"].as_array().unwrap_or_else(|| panic!("a list, not {json}"));
+        items.iter().map(|item| item["movie_id"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+pub fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+}
+
+/// Reads one answer; `bodiless` for HEAD and 304.
+pub fn read_response(stream: &mut TcpStream, bodiless: bool) -> Response {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        assert_eq!(stream.read(&mut byte).unwrap(), 1, "closed after {:?}", String::from_utf8_lossy(&head));
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let status = head[9..12].parse().unwrap();
+    let mut response = Response { status, head, body: Vec::new() };
+    if !bodiless && status != 304 {
+        let length = response.header("content-length").map_or(0, |length| length.parse().unwrap());
+        response.body.resize(length, 0);
+        stream.read_exact(&mut response.body).unwrap();
+    }
+    response
+}
+
+/// Sends bytes as they are on a connection of their own.
+pub fn send(address: SocketAddr, bytes: &[u8]) -> Response {
+    let mut stream = connect(address);
+    stream.write_all(bytes).unwrap();
+    read_response(&mut stream, bytes.starts_with(b"HEAD"))
+}
+
+pub fn get(address: SocketAddr, target: &str) -> Response {
+    send(address, format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes())
+}
+
+pub fn get_with(address: SocketAddr, target: &str, header: &str) -> Response {
+    send(address, format!("GET {target} HTTP/1.1\r\nhost: test\r\n{header}\r\n\r\n").as_bytes())
+}
+
+pub fn post(address: SocketAddr, target: &str, media_type: &str, body: &[u8]) -> Response {
+    let head = format!(
+        "POST {target} HTTP/1.1\r\nhost: test\r\ncontent-type: {media_type}\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    send(address, &[head.as_bytes(), body].concat())
+}
+
+pub fn recommend(address: SocketAddr, body: &str) -> Response {
+    post(address, "/v1/recommendations", "application/json", body.as_bytes())
+}
+
+/// Asks again until the answer is as expected, ten seconds at most: another thread follows the live bundle.
+pub fn wait_until(address: SocketAddr, target: &str, expect: impl Fn(&Response) -> bool) -> Response {
+    let started = Instant::now();
+    loop {
+        let response = get(address, target);
+        if expect(&response) {
+            return response;
+        }
+        assert!(started.elapsed() < Duration::from_secs(10), "{response:?}");
+        std::thread::yield_now();
+    }
+}
