@@ -1,1 +1,39 @@
-//! pipeline
+//! From a data set to what a server loads, as one job: train, judge, build, hold against the gate, publish. It knows
+//! neither HTTP nor a terminal; progress goes to a callback, and a flag cancels.
+//!
+//! - [`train`] learns a model from a data set and stores it beside it.
+//! - [`build_and_publish`] makes a bundle of a data set and a model, and makes it live if it passes the [`Gate`].
+//! - [`evaluate_dataset`] and [`evaluate_files`] judge models on held-out interactions.
+//! - [`prepare_demo`] does all of it for the embedded demo world.
+//!
+//! ```no_run
+//! use std::sync::atomic::AtomicBool;
+//!
+//! use cinedex_dataset::DataRoot;
+//! use cinedex_domain::silent;
+//! use cinedex_index::IndexRoot;
+//! use cinedex_pipeline::{BuildRequest, TrainRequest, build_and_publish, train};
+//!
+//! let (data, indexes, never) = (DataRoot::new("data"), IndexRoot::new("indexes"), AtomicBool::new(false));
+//! train(&data, &TrainRequest { dataset: "ml-1m".into(), ..TrainRequest::default() }, &silent, &never)?;
+//! let request = BuildRequest { dataset: "ml-1m".into(), ..BuildRequest::default() };
+//! let report = build_and_publish(&data, &indexes, &request, &silent, &never)?;
+//! assert!(report.activated);
+//! # Ok::<(), cinedex_pipeline::PipelineError>(())
+//! ```
+
+mod demo;
+mod error;
+mod evaluation;
+mod opinions;
+mod places;
+mod publication;
+mod served;
+mod training;
+
+pub use demo::{DEMO_NAME, DemoReport, prepare_demo};
+pub use error::PipelineError;
+pub use evaluation::{EvaluateRequest, ProtocolKind, SplitFiles, evaluate_dataset, evaluate_files};
+pub use opinions::Opinions;
+pub use publication::{BuildRequest, Gate, PublishReport, build_and_publish};
+pub use training::{TrainReport, TrainRequest, model_path, train};

@@ -1,0 +1,58 @@
+//! What can stop a job.
+
+use cinedex_dataset::DatasetError;
+use cinedex_index::IndexError;
+use cinedex_model::ModelError;
+use cinedex_recommender::RecommendError;
+
+/// Why a job could not be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PipelineError {
+    /// The data set could not be made or read.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// The model could not be learned, judged, written or read.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The bundle could not be built or published.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The engine could not answer while it was judged.
+    #[error(transparent)]
+    Recommend(#[from] RecommendError),
+    /// There is nothing to learn from.
+    #[error("data set \"{dataset}\" has no interaction that says for or against a movie")]
+    NoOpinions {
+        /// Name of the data set.
+        dataset: String,
+    },
+    /// The name of a model that is not known.
+    #[error("\"{name}\" is not a model to judge: use {known}")]
+    UnknownModel {
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: &'static str,
+    },
+    /// A name that cannot be a folder.
+    #[error("\"{name}\" cannot name a model: use 1 to 64 lower-case letters, digits, dot, dash or underscore")]
+    ModelName {
+        /// The name.
+        name: String,
+    },
+    /// A model of none of the data set's movies.
+    #[error("model \"{model}\" has no embedding for any movie of data set \"{dataset}\": are its ids those of the data set?")]
+    ForeignMovies {
+        /// Name of the model.
+        model: String,
+        /// Name of the data set.
+        dataset: String,
+    },
+    /// A split without users to judge.
+    #[error("nothing to judge: no user of {held_out} has a movie to find that training knows")]
+    NothingToJudge {
+        /// Where the held-out interactions come from.
+        held_out: String,
+    },
+}

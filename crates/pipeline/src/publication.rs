@@ -1,0 +1,238 @@
+//! From a data set and a model to a bundle, through the gate, to the live version.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+
+use cinedex_dataset::{DataRoot, Dataset};
+use cinedex_domain::{Location, Progress, Step, UserId};
+use cinedex_index::{
+    BuildOptions, BuildReport, BundleInput, Calibration, Histories, IndexRoot, Provenance, Version, build,
+};
+use cinedex_model::{FoldIn, Model, ModelColumns, gramian};
+use cinedex_vectors::{Matrix, MatrixView};
+
+use crate::opinions::Opinions;
+use crate::places::place_popularity;
+use crate::{PipelineError, model_path};
+
+/// What a bundle must reach to go live.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Gate {
+    /// Lowest recall@10 of the graph against the exact scan, 0 to 1.
+    pub min_recall: f64,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { min_recall: 0.9 }
+    }
+}
+
+impl Gate {
+    /// Why what was measured does not pass; `None` if it does.
+    fn refuse(self, calibration: &Calibration) -> Option<String> {
+        let measured = calibration.queries > 0 && calibration.planner.graph_from_movies.is_some();
+        (measured && calibration.recall_at_10 < self.min_recall).then(|| {
+            format!("recall@10 of the graph is {:.3}, the gate asks for {:.3}", calibration.recall_at_10, self.min_recall)
+        })
+    }
+}
+
+/// What to build and what to do with it.
+#[derive(Debug, Clone)]
+pub struct BuildRequest {
+    /// Name of the data set.
+    pub dataset: String,
+    /// Name of one of its models, our own or a foreign one.
+    pub model: String,
+    /// Column of ids in the model's tables, if it is not `movie_id` and `user_id`.
+    pub id_column: Option<String>,
+    /// Column of embeddings in the model's tables, if it is not `embedding`.
+    pub embedding_column: Option<String>,
+    /// How the graph is built.
+    pub options: BuildOptions,
+    /// What it must reach to go live.
+    pub gate: Gate,
+    /// Whether it goes live if it passes.
+    pub activate: bool,
+    /// Bundles that stay, the live one included, once it is live.
+    pub keep: usize,
+}
+
+impl Default for BuildRequest {
+    fn default() -> Self {
+        Self {
+            dataset: String::new(),
+            model: "ials".to_owned(),
+            id_column: None,
+            embedding_column: None,
+            options: BuildOptions::default(),
+            gate: Gate::default(),
+            activate: true,
+            keep: 3,
+        }
+    }
+}
+
+/// What was built and what became of it.
+#[derive(Debug, Clone)]
+pub struct PublishReport {
+    /// The bundle and what was measured.
+    pub build: BuildReport,
+    /// Why the gate keeps it from going live; `None` if it passes.
+    pub refused: Option<String>,
+    /// Whether it is live now.
+    pub activated: bool,
+    /// Older bundles that were removed.
+    pub removed: Vec<Version>,
+}
+
+/// Builds a bundle, holds it against the gate, makes it live, and removes what is older than the last `keep`. A bundle
+/// that the gate refuses stays on disk and the old one stays live.
+pub fn build_and_publish(
+    data: &DataRoot,
+    indexes: &IndexRoot,
+    request: &BuildRequest,
+    progress: Progress<'_>,
+    cancel: &AtomicBool,
+) -> Result<PublishReport, PipelineError> {
+    progress(Step { stage: "read", done: 0, total: None });
+    let dataset = Dataset::load(data, &request.dataset)?;
+    let model = Model::read(&model_path(data, &request.dataset, &request.model)?, &columns(request))?;
+    let build = build_bundle(indexes, &dataset, &model, request, progress, cancel)?;
+    let refused = request.gate.refuse(&build.manifest.calibration);
+    let activated = request.activate && refused.is_none();
+    let mut removed = Vec::new();
+    if activated {
+        indexes.activate(&build.version)?;
+        removed = indexes.prune(request.keep.max(1))?;
+    }
+    Ok(PublishReport { build, refused, activated, removed })
+}
+
+fn columns(request: &BuildRequest) -> ModelColumns {
+    let mut columns = ModelColumns::default();
+    for table in [&mut columns.movies, &mut columns.users] {
+        if let Some(id) = &request.id_column {
+            table.id.clone_from(id);
+        }
+        if let Some(embedding) = &request.embedding_column {
+            table.embedding.clone_from(embedding);
+        }
+    }
+    columns
+}
+
+fn build_bundle(
+    indexes: &IndexRoot,
+    dataset: &Dataset,
+    model: &Model,
+    request: &BuildRequest,
+    progress: Progress<'_>,
+    cancel: &AtomicBool,
+) -> Result<BuildReport, PipelineError> {
+    let settings = &model.manifest.settings;
+    let movie_factors = movie_rows(dataset, model, request)?;
+    let gram = gramian(movie_factors.view());
+    progress(Step { stage: "count popularity", done: 0, total: None });
+    let opinions = Opinions::of(dataset, &settings.preference);
+    let popularity = place_popularity(dataset, &opinions);
+    let histories = histories(&opinions);
+    let user_factors = user_rows(dataset, model, &movie_factors, gram.view(), &opinions);
+    let users: Vec<UserId> = dataset.users.iter().map(|user| user.user_id.clone()).collect();
+    let locations = latest_places(dataset);
+    let input = BundleInput {
+        movies: &dataset.movies,
+        movie_factors: movie_factors.view(),
+        users: &users,
+        locations: &locations,
+        user_factors: user_factors.as_ref().map(Matrix::view),
+        histories: &histories,
+        popularity: &popularity,
+        settings,
+        gramian: gram.view(),
+        provenance: &provenance(dataset, model),
+    };
+    Ok(build(indexes, &input, &request.options, progress, cancel)?)
+}
+
+/// The model's rows in the order of the data set's movies; zeros for a movie that the model does not know.
+fn movie_rows(dataset: &Dataset, model: &Model, request: &BuildRequest) -> Result<Matrix, PipelineError> {
+    let rows: HashMap<&str, usize> = model.movie_ids.iter().map(|id| id.as_str()).zip(0..).collect();
+    let mut matrix = Matrix::zeros(dataset.movies.len(), model.manifest.settings.dimension);
+    let mut known = 0;
+    for (to, movie) in dataset.movies.iter().enumerate() {
+        if let Some(&from) = rows.get(movie.movie_id.as_str()) {
+            matrix.row_mut(to).copy_from_slice(model.movie_factors.row(from));
+            known += 1;
+        }
+    }
+    if known == 0 && !dataset.movies.is_empty() {
+        return Err(PipelineError::ForeignMovies { model: request.model.clone(), dataset: request.dataset.clone() });
+    }
+    Ok(matrix)
+}
+
+/// The model's rows in the order of the data set's users. Users that the model does not know are folded in from their
+/// history; without fold-in settings they stay zero. `None` where the model has no users.
+fn user_rows(
+    dataset: &Dataset,
+    model: &Model,
+    movie_factors: &Matrix,
+    gram: MatrixView<'_>,
+    opinions: &Opinions,
+) -> Option<Matrix> {
+    let (ids, factors) = model.users.as_ref()?;
+    let rows: HashMap<&str, usize> = ids.iter().map(|id| id.as_str()).zip(0..).collect();
+    let fold_in =
+        model.manifest.settings.fold_in.map(|settings| FoldIn::new(movie_factors.view(), gram, settings));
+    let mut matrix = Matrix::zeros(dataset.users.len(), factors.dimension());
+    for (to, user) in dataset.users.iter().enumerate() {
+        if let Some(&from) = rows.get(user.user_id.as_str()) {
+            matrix.row_mut(to).copy_from_slice(factors.row(from));
+        } else if let Some(fold_in) = &fold_in {
+            matrix.row_mut(to).copy_from_slice(&fold_in.vector(&opinions.history(to)));
+        }
+    }
+    Some(matrix)
+}
+
+/// Where each user was last: the place of the latest interaction that has one, else the user's own.
+fn latest_places(dataset: &Dataset) -> Vec<Option<Location>> {
+    let interactions = &dataset.interactions;
+    let mut latest: Vec<Option<(i64, u32)>> = vec![None; dataset.users.len()];
+    for row in 0..interactions.len() {
+        let place = interactions.locations[row];
+        if (place as usize) < interactions.location_table.len() {
+            let slot = &mut latest[interactions.users[row].row()];
+            let time = interactions.timestamps_ms[row];
+            if slot.is_none_or(|(known, _)| time >= known) {
+                *slot = Some((time, place));
+            }
+        }
+    }
+    let place = |slot: Option<(i64, u32)>| slot.map(|(_, place)| interactions.location_table[place as usize].clone());
+    latest.into_iter().zip(&dataset.users).map(|(slot, user)| place(slot).or_else(|| user.location.clone())).collect()
+}
+
+fn histories(opinions: &Opinions) -> Histories {
+    Histories {
+        offsets: opinions.offsets.clone(),
+        movies: opinions.movies.clone(),
+        preferences: opinions.preferences.clone(),
+        timestamps_ms: opinions.timestamps_ms.clone(),
+    }
+}
+
+fn provenance(dataset: &Dataset, model: &Model) -> Provenance {
+    let manifest = &dataset.manifest;
+    Provenance {
+        dataset: manifest.name.clone(),
+        dataset_sha256: manifest.sha256().to_owned(),
+        title: manifest.source.title.clone(),
+        licence_notice: manifest.source.licence.clone(),
+        model: model.manifest.name.clone(),
+        model_sha256: model.manifest.sha256(),
+        log_position: None,
+    }
+}
