@@ -84,21 +84,15 @@ pub(crate) struct DemoArguments {
 /// Flags of `serve`; each overrides the environment, which overrides the configuration file.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ServeArguments {
-    /// Address to listen on [default: 127.0.0.1:8080].
-    #[arg(long, env = "CINEDEX_BIND", value_name = "ADDRESS:PORT")]
+    /// Address to listen on (`CINEDEX_BIND`) [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) bind: Option<SocketAddr>,
-    /// Listen beyond loopback although no key protects the service.
-    #[arg(long, env = "CINEDEX_OPEN")]
+    /// Listen beyond loopback although no key protects the service (`CINEDEX_OPEN=true`).
+    #[arg(long)]
     pub(crate) open: bool,
-    /// Memory for encoded answers, in bytes [default: 67108864].
-    #[arg(long, env = "CINEDEX_CACHE_BYTES", value_name = "BYTES")]
-    pub(crate) cache_bytes: Option<u64>,
-    /// How long an encoded answer is kept, in seconds [default: 300].
-    #[arg(long, env = "CINEDEX_CACHE_TTL_SECONDS", value_name = "SECONDS")]
-    pub(crate) cache_ttl_seconds: Option<u64>,
-    /// Threads of the event loop [default: one a core].
-    #[arg(long, env = "CINEDEX_WORKERS", value_name = "COUNT")]
-    pub(crate) workers: Option<usize>,
+    /// Any other setting of the server, see --print-config; its environment variable is `CINEDEX_` and FIELD in upper case.
+    #[arg(long, value_name = "FIELD=VALUE")]
+    pub(crate) set: Vec<String>,
     /// Print the configuration in force and stop.
     #[arg(long)]
     pub(crate) print_config: bool,
@@ -185,15 +179,18 @@ pub(crate) struct TableArguments {
     /// Kind of interactions where no column says it.
     #[arg(long, default_value = "rating")]
     pub(crate) kind: String,
-    /// Lowest and highest rating.
-    #[arg(long, default_value = "0.5:5", value_name = "LOWEST:HIGHEST")]
-    pub(crate) scale: String,
+    /// Lowest and highest rating; a rating off the scale is rejected [default: the range seen].
+    #[arg(long, value_name = "LOWEST:HIGHEST")]
+    pub(crate) scale: Option<String>,
     /// What a number in the time column counts.
     #[arg(long, value_enum, default_value_t = TimeUnit::Seconds)]
     pub(crate) time_unit: TimeUnit,
     /// Separator of CSV columns, one ASCII character.
     #[arg(long, default_value_t = ',')]
     pub(crate) delimiter: char,
+    /// The CSV files have no header; columns are called 1, 2 and so on.
+    #[arg(long)]
+    pub(crate) no_header: bool,
     /// Separator within a cell that holds a list (genres, tags …).
     #[arg(long, default_value_t = '|')]
     pub(crate) list_separator: char,
@@ -244,7 +241,7 @@ pub(crate) struct DownloadArguments {
 /// Settings of the trainer; what is left out has a default that suits most data sets.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct TrainerArguments {
-    /// Length of an embedding [default: 64].
+    /// Length of an embedding [default: 128].
     #[arg(long)]
     pub(crate) dim: Option<usize>,
     /// Passes over users and movies [default: 16].

@@ -1,10 +1,11 @@
-//! The configuration in force: flags over environment (both read by the command line) over `cinedex.toml` over defaults.
+//! The configuration in force: flags over environment over `cinedex.toml` over defaults.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use cinedex_server::ServerOptions;
 use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
 
 use crate::arguments::{Arguments, ServeArguments};
 
@@ -19,46 +20,18 @@ pub(crate) struct Configuration {
     pub(crate) data: PathBuf,
     /// Folder of bundles (`CINEDEX_INDEXES`).
     pub(crate) indexes: PathBuf,
-    /// How to serve.
-    pub(crate) serve: ServeConfiguration,
-}
-
-/// How to serve.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct ServeConfiguration {
-    /// Address to listen on (`CINEDEX_BIND`).
-    pub(crate) bind: SocketAddr,
-    /// Whether to listen beyond loopback although no key protects the service (`CINEDEX_OPEN`).
-    pub(crate) open: bool,
-    /// Memory for encoded answers, in bytes (`CINEDEX_CACHE_BYTES`).
-    pub(crate) cache_bytes: u64,
-    /// How long an encoded answer is kept, in seconds (`CINEDEX_CACHE_TTL_SECONDS`).
-    pub(crate) cache_ttl_seconds: u64,
-    /// Threads of the event loop; 0 is one a core (`CINEDEX_WORKERS`).
-    pub(crate) workers: usize,
+    /// How to serve; `CINEDEX_` and a field's name in upper case is its environment variable.
+    pub(crate) serve: ServerOptions,
 }
 
 impl Default for Configuration {
     fn default() -> Self {
-        Self { data: "data".into(), indexes: "indexes".into(), serve: ServeConfiguration::default() }
-    }
-}
-
-impl Default for ServeConfiguration {
-    fn default() -> Self {
-        Self {
-            bind: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            open: false,
-            cache_bytes: 64 << 20,
-            cache_ttl_seconds: 300,
-            workers: 0,
-        }
+        Self { data: "data".into(), indexes: "indexes".into(), serve: ServerOptions::default() }
     }
 }
 
 impl Configuration {
-    /// Reads the file and lays the global flags over it.
+    /// Reads the file and lays the environment and the global flags over it.
     pub(crate) fn read(arguments: &Arguments) -> Result<Self> {
         let mut configuration = match &arguments.config {
             Some(path) => Self::from_file(path)?,
@@ -79,16 +52,47 @@ impl Configuration {
         toml::from_str(&text).with_context(|| format!("{} is not a configuration", path.display()))
     }
 
-    /// Lays the flags of `serve` over the rest.
-    pub(crate) fn with_serve(mut self, flags: &ServeArguments) -> Self {
-        let serve = &mut self.serve;
-        serve.bind = flags.bind.unwrap_or(serve.bind);
-        serve.open |= flags.open;
-        serve.cache_bytes = flags.cache_bytes.unwrap_or(serve.cache_bytes);
-        serve.cache_ttl_seconds = flags.cache_ttl_seconds.unwrap_or(serve.cache_ttl_seconds);
-        serve.workers = flags.workers.unwrap_or(serve.workers);
-        self
+    /// Lays the environment and then the flags of `serve` over the rest.
+    pub(crate) fn with_serve(self, flags: &ServeArguments) -> Result<Self> {
+        self.overlaid(flags, |name| std::env::var(name).ok())
     }
+
+    fn overlaid(mut self, flags: &ServeArguments, environment: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let mut table = Table::try_from(&self.serve).context("the defaults are a table")?;
+        let fields: Vec<String> = table.keys().cloned().collect();
+        for field in &fields {
+            let variable = format!("CINEDEX_{}", field.to_uppercase());
+            if let Some(text) = environment(&variable) {
+                set(&mut table, field, &text).with_context(|| format!("environment variable {variable}"))?;
+            }
+        }
+        for setting in &flags.set {
+            let (field, text) = setting.split_once('=').with_context(|| format!("--set {setting}: write FIELD=VALUE"))?;
+            if !fields.iter().any(|known| known == field) {
+                bail!("--set {field}: unknown; known are {}", fields.join(", "));
+            }
+            set(&mut table, field, text).with_context(|| format!("--set {setting}"))?;
+        }
+        if let Some(bind) = flags.bind {
+            table.insert("bind".to_owned(), Value::String(bind.to_string()));
+        }
+        if flags.open {
+            table.insert("open".to_owned(), Value::Boolean(true));
+        }
+        self.serve = table.try_into().context("how to serve")?;
+        Ok(self)
+    }
+}
+
+/// Reads `text` as a value of the kind that `field` has.
+fn set(table: &mut Table, field: &str, text: &str) -> Result<()> {
+    let value = match table.get(field) {
+        Some(Value::Integer(_)) => Value::Integer(text.parse().context("a whole number is needed")?),
+        Some(Value::Boolean(_)) => Value::Boolean(text.parse().context("true or false is needed")?),
+        _ => Value::String(text.to_owned()),
+    };
+    table.insert(field.to_owned(), value);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -99,18 +103,35 @@ mod tests {
     fn a_file_may_say_some_of_it_and_nothing_unknown() {
         let some: Configuration = toml::from_str("data = \"d\"\n[serve]\ncache_bytes = 1").unwrap();
         assert_eq!(some.data, PathBuf::from("d"));
-        assert_eq!(some.serve, ServeConfiguration { cache_bytes: 1, ..ServeConfiguration::default() });
+        assert_eq!(some.serve, ServerOptions { cache_bytes: 1, ..ServerOptions::default() });
         assert!(toml::from_str::<Configuration>("dta = \"d\"").is_err());
         assert!(toml::from_str::<Configuration>("[serve]\nbnid = \"127.0.0.1:1\"").is_err());
     }
 
     #[test]
-    fn a_flag_lies_over_the_file() {
-        let flags = ServeArguments { workers: Some(3), ..ServeArguments::default() };
+    fn flags_lie_over_the_environment_and_that_over_the_file() {
         let mut file = Configuration::default();
-        file.serve.workers = 2;
-        file.serve.cache_bytes = 5;
-        let result = file.with_serve(&flags).serve;
-        assert_eq!((result.workers, result.cache_bytes), (3, 5));
+        (file.serve.workers, file.serve.cache_bytes, file.serve.queue_length) = (2, 5, 7);
+        let flags = ServeArguments { set: vec!["workers=4".to_owned()], ..ServeArguments::default() };
+        let environment = |name: &str| match name {
+            "CINEDEX_WORKERS" => Some("3".to_owned()),
+            "CINEDEX_CACHE_BYTES" => Some("6".to_owned()),
+            _ => None,
+        };
+        let serve = file.overlaid(&flags, environment).unwrap().serve;
+        assert_eq!((serve.workers, serve.cache_bytes, serve.queue_length), (4, 6, 7));
+    }
+
+    #[test]
+    fn a_malformed_setting_is_refused_with_its_name() {
+        let check = |setting: &str, expect: &str| {
+            let flags = ServeArguments { set: vec![setting.to_owned()], ..ServeArguments::default() };
+            let error = Configuration::default().overlaid(&flags, |_| None).unwrap_err();
+            assert!(format!("{error:#}").contains(expect), "{error:#}");
+        };
+        check("workers", "FIELD=VALUE");
+        check("wrokers=1", "known are");
+        check("workers=many", "whole number");
+        check("bind=nowhere", "how to serve");
     }
 }

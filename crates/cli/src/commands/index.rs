@@ -1,0 +1,188 @@
+//! `cinedex index`: build, list, verify, activate, remove.
+
+use anyhow::{Context as _, Result, bail};
+use cinedex_index::{BuildOptions, Calibration, Manifest, Version};
+use cinedex_pipeline::{BuildRequest, Gate, PublishReport, build_and_publish};
+use serde_json::json;
+
+use super::{Context, NEVER};
+use crate::arguments::IndexCommand;
+use crate::terminal::{self, ProgressView, thousands};
+
+pub(super) fn run(context: &Context, command: IndexCommand) -> Result<()> {
+    match command {
+        IndexCommand::Build { name, model, id_column, embedding_column, no_activate, min_recall, keep } => {
+            let request = BuildRequest {
+                dataset: name,
+                model,
+                id_column,
+                embedding_column,
+                options: BuildOptions::default(),
+                gate: Gate { min_recall },
+                activate: !no_activate,
+                keep,
+            };
+            build(context, &request)
+        }
+        IndexCommand::List => list(context),
+        IndexCommand::Verify { version } => verify(context, version.as_deref()),
+        IndexCommand::Activate { version } => {
+            let version = parse(&version)?;
+            context.indexes().activate(&version)?;
+            terminal::print(&format!("{version} is live"))
+        }
+        IndexCommand::Remove { version } => {
+            let version = parse(&version)?;
+            context.indexes().remove(&version)?;
+            terminal::print(&format!("{version} is removed"))
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<Version> {
+    text.parse().with_context(|| format!("\"{text}\" is not a version; `cinedex index list` shows them"))
+}
+
+fn build(context: &Context, request: &BuildRequest) -> Result<()> {
+    let view = ProgressView::new();
+    let report =
+        build_and_publish(&context.data(), &context.indexes(), request, &|step| view.show(step), &NEVER)?;
+    drop(view);
+    if context.json {
+        terminal::print_json(&json!({
+            "version": report.build.version.to_string(),
+            "manifest": report.build.manifest,
+            "bytes": report.build.bytes,
+            "seconds": report.build.seconds,
+            "refused": report.refused,
+            "activated": report.activated,
+            "removed": report.removed.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        }))?;
+    } else {
+        terminal::print(&describe(&report, request))?;
+    }
+    match report.refused {
+        Some(reason) => bail!("{} is kept but not live: {reason}", report.build.version),
+        None => Ok(()),
+    }
+}
+
+fn describe(report: &PublishReport, request: &BuildRequest) -> String {
+    let manifest = &report.build.manifest;
+    let mut text = format!(
+        "bundle {}: {} in {:.1} s, {:.1} MB\n{}",
+        report.build.version,
+        contents(manifest),
+        report.build.seconds,
+        report.build.bytes as f64 / 1e6,
+        measured(&manifest.calibration)
+    );
+    if report.activated {
+        text += "\nlive now";
+    } else if !request.activate {
+        text += &format!("\nnot live; cinedex index activate {}", report.build.version);
+    }
+    for version in &report.removed {
+        text += &format!("\nremoved {version}");
+    }
+    text
+}
+
+fn contents(manifest: &Manifest) -> String {
+    let counts = &manifest.counts;
+    format!(
+        "{} films ({} with an embedding), {} users, {} places",
+        thousands(counts.movies),
+        thousands(counts.embedded_movies),
+        thousands(counts.users),
+        thousands(counts.places)
+    )
+}
+
+/// The table of what was measured.
+fn measured(calibration: &Calibration) -> String {
+    if calibration.queries == 0 {
+        return "too few embeddings to measure the graph".to_owned();
+    }
+    let mut rows = vec![vec![
+        "exact".to_owned(),
+        "1.000".to_owned(),
+        "1.000".to_owned(),
+        format!("{:.1}", calibration.exact_microseconds),
+    ]];
+    for breadth in &calibration.tried {
+        rows.push(vec![
+            format!("graph, ef {}", breadth.ef),
+            format!("{:.3}", breadth.recall_at_10),
+            breadth.recall_at_100.map_or_else(String::new, |recall| format!("{recall:.3}")),
+            format!("{:.1}", breadth.microseconds),
+        ]);
+    }
+    let head = ["similar films by", "recall@10", "recall@100", "µs a query"];
+    let table = terminal::table(&head, rows, &[1, 2, 3]);
+    let planner = match calibration.planner.graph_from_movies {
+        Some(from) => format!("similar asks the graph from {} allowed films on", thousands(from)),
+        None => "similar always scans exactly: the graph is no faster here".to_owned(),
+    };
+    format!("{table}\n{planner}; for users the scan is exact, {:.1} µs", calibration.for_user_microseconds)
+}
+
+fn list(context: &Context) -> Result<()> {
+    let versions = context.indexes().versions()?;
+    if context.json {
+        let rows: Vec<_> = versions
+            .iter()
+            .map(|summary| {
+                json!({
+                    "version": summary.version.to_string(),
+                    "live": summary.live,
+                    "bytes": summary.bytes,
+                    "manifest": summary.manifest.as_ref().ok(),
+                    "error": summary.manifest.as_ref().err().map(ToString::to_string),
+                })
+            })
+            .collect();
+        return terminal::print_json(&rows);
+    }
+    if versions.is_empty() {
+        return terminal::print("no bundles yet; cinedex index build NAME makes one");
+    }
+    let rows = versions
+        .iter()
+        .map(|summary| {
+            let (films, from) = match &summary.manifest {
+                Ok(manifest) => (
+                    thousands(manifest.counts.movies),
+                    format!("{} / {}", manifest.inputs.dataset, manifest.inputs.model),
+                ),
+                Err(error) => (String::new(), error.to_string()),
+            };
+            let live = if summary.live { "live" } else { "" };
+            vec![summary.version.to_string(), live.to_owned(), films, format!("{:.1}", summary.bytes as f64 / 1e6), from]
+        })
+        .collect();
+    terminal::print(&terminal::table(&["version", "", "films", "MB", "data set / model"], rows, &[2, 3]))
+}
+
+fn verify(context: &Context, version: Option<&str>) -> Result<()> {
+    let root = context.indexes();
+    let version = match version {
+        Some(text) => parse(text)?,
+        None => root.current()?.context("no bundle is live; name a version")?,
+    };
+    let report = root.verify(&version)?;
+    if context.json {
+        return terminal::print_json(&json!({
+            "version": version.to_string(),
+            "files": report.files,
+            "bytes": report.bytes,
+            "calibration": report.calibration,
+        }));
+    }
+    terminal::print(&format!(
+        "{version}: {} files, {:.1} MB, every byte as it was built\n{}",
+        report.files,
+        report.bytes as f64 / 1e6,
+        measured(&report.calibration)
+    ))
+}

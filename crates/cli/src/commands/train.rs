@@ -1,0 +1,56 @@
+//! `cinedex train`.
+
+use anyhow::Result;
+use cinedex_model::IalsParameters;
+use cinedex_pipeline::{TrainRequest, train};
+use serde_json::json;
+
+use super::{Context, NEVER};
+use crate::arguments::{TrainArguments, TrainerArguments};
+use crate::terminal::{self, ProgressView, thousands};
+
+/// Lays the flags over the defaults.
+pub(super) fn parameters(flags: &TrainerArguments) -> IalsParameters {
+    let default = IalsParameters::default();
+    IalsParameters {
+        dimension: flags.dim.unwrap_or(default.dimension),
+        epochs: flags.epochs.unwrap_or(default.epochs),
+        regularization: flags.regularization.unwrap_or(default.regularization),
+        unobserved_weight: flags.unobserved_weight.unwrap_or(default.unobserved_weight),
+        seed: flags.seed.unwrap_or(default.seed),
+        threads: flags.threads.unwrap_or(default.threads),
+        ..default
+    }
+}
+
+pub(super) fn run(context: &Context, flags: &TrainArguments) -> Result<()> {
+    let request = TrainRequest {
+        dataset: flags.name.clone(),
+        model: flags.model.clone(),
+        parameters: parameters(&flags.trainer),
+        ..TrainRequest::default()
+    };
+    let view = ProgressView::new();
+    let report = train(&context.data(), &request, &|step| view.show(step), &NEVER)?;
+    drop(view);
+    if context.json {
+        return terminal::print_json(&json!({
+            "model": request.model,
+            "path": report.path,
+            "users": report.users,
+            "movies": report.movies,
+            "opinions": report.opinions,
+            "train_seconds": report.train_seconds,
+            "manifest": report.manifest,
+        }));
+    }
+    terminal::print(&format!(
+        "{} dimensions from {} opinions of {} users on {} films in {:.1} s\nwritten to {}",
+        request.parameters.dimension,
+        thousands(report.opinions as u64),
+        thousands(report.users as u64),
+        thousands(report.movies as u64),
+        report.train_seconds,
+        report.path.display()
+    ))
+}
