@@ -14,11 +14,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 
 fn server(indexes: &IndexRoot, cache_bytes: u64) -> RunningServer {
     let engine = Arc::new(Engine::open(indexes.clone(), EngineOptions::default()).expect("a live bundle"));
-    let options = ServerOptions {
-        bind: ([127, 0, 0, 1], 0).into(),
-        cache_bytes,
-        ..ServerOptions::default()
-    };
+    let options = ServerOptions { bind: ([127, 0, 0, 1], 0).into(), cache_bytes, ..ServerOptions::default() };
     start(engine, &options).expect("a free port")
 }
 

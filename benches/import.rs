@@ -35,7 +35,8 @@ fn folder() -> PathBuf {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let (user, movie) = (row / RATINGS_A_USER + 1, (state >> 33) % MOVIES + 1);
         let (half_stars, time) = ((state >> 29) % 10 + 1, 1_000_000_000 + (state >> 40));
-        write!(ratings, "{user},{movie},{}.{},{time}\r\n", half_stars / 2, half_stars % 2 * 5).expect("memory");
+        write!(ratings, "{user},{movie},{}.{},{time}\r\n", half_stars / 2, half_stars % 2 * 5)
+            .expect("memory");
     }
     std::fs::write(folder.join("movies.csv"), movies).expect("written");
     std::fs::write(folder.join("ratings.csv"), ratings).expect("written");
@@ -45,7 +46,8 @@ fn folder() -> PathBuf {
 fn import(source: &Path) -> u64 {
     let root = DataRoot::new(world::scratch().join("imported"));
     let options = ImportOptions { replace: true, ..ImportOptions::default() };
-    let report = import_movielens(&root, "generated", source, &options, &MovieLensOptions::default(), &silent);
+    let report =
+        import_movielens(&root, "generated", source, &options, &MovieLensOptions::default(), &silent);
     report.expect("a good folder").manifest.counts.interactions
 }
 
@@ -57,7 +59,9 @@ fn benches(criterion: &mut Criterion) {
     let root = DataRoot::new(world::scratch().join("imported"));
     let options = ImportOptions { replace: true, ..ImportOptions::default() };
     group.bench_function("demo_world_1m_rows", |bencher| {
-        bencher.iter(|| import_demo(&root, "demo", &options, &DemoParameters::default(), &silent).expect("a world"));
+        bencher.iter(|| {
+            import_demo(&root, "demo", &options, &DemoParameters::default(), &silent).expect("a world")
+        });
     });
     group.finish();
 }

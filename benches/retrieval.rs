@@ -42,7 +42,7 @@ fn benches(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let popularity = bundle.popularity();
                 let resolved = popularity.resolve(place.as_ref(), 100);
-                black_box(popularity.ranking(resolved.place, 20, &all))
+                black_box(popularity.ranking(resolved.place, 20, &all));
             });
         });
         let filter = MovieFilter {
@@ -50,7 +50,9 @@ fn benches(criterion: &mut Criterion) {
             year_min: Some(1980),
             ..MovieFilter::default()
         };
-        group.bench_function("filter", |bencher| bencher.iter(|| black_box(bundle.filter(&filter).expect("known"))));
+        group.bench_function("filter", |bencher| {
+            bencher.iter(|| black_box(bundle.filter(&filter).expect("known")));
+        });
         group.finish();
     }
 }
@@ -59,7 +61,10 @@ fn print_calibration(name: &str, bundle: &Bundle) {
     let calibration = &bundle.manifest().calibration;
     println!("{name}: exact scan for ten similar {:.1} µs", calibration.exact_microseconds);
     for breadth in &calibration.tried {
-        println!("{name}: graph ef {} recall@10 {:.3}, {:.1} µs", breadth.ef, breadth.recall_at_10, breadth.microseconds);
+        println!(
+            "{name}: graph ef {} recall@10 {:.3}, {:.1} µs",
+            breadth.ef, breadth.recall_at_10, breadth.microseconds
+        );
     }
 }
 

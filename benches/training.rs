@@ -23,7 +23,9 @@ fn benches(criterion: &mut Criterion) {
         for dimension in [64, 128] {
             let parameters = IalsParameters { dimension, epochs: 1, ..IalsParameters::default() };
             group.bench_function(BenchmarkId::new(world.name, dimension), |bencher| {
-                bencher.iter(|| black_box(train_ials(&matrix, &parameters, &silent, &world::NEVER).expect("learned")));
+                bencher.iter(|| {
+                    black_box(train_ials(&matrix, &parameters, &silent, &world::NEVER).expect("learned"))
+                });
             });
             if !testing {
                 print_quality(&world, dimension);

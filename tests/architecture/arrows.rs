@@ -56,9 +56,12 @@ fn manifests() -> (Arrows, Arrows) {
 #[test]
 fn every_arrow_is_allowed() {
     let (found, _) = manifests();
-    let allowed: BTreeMap<_, BTreeSet<_>> = ARROWS.iter().map(|(from, to)| (*from, to.iter().copied().collect())).collect();
+    let allowed: BTreeMap<_, BTreeSet<_>> =
+        ARROWS.iter().map(|(from, to)| (*from, to.iter().copied().collect())).collect();
     for (from, targets) in &found {
-        let allowed = allowed.get(from.as_str()).unwrap_or_else(|| panic!("crates/{from} is not in the table of arrows"));
+        let allowed = allowed
+            .get(from.as_str())
+            .unwrap_or_else(|| panic!("crates/{from} is not in the table of arrows"));
         for target in targets {
             assert!(allowed.contains(target.as_str()), "crates/{from} may not depend on crates/{target}");
         }
@@ -83,7 +86,8 @@ fn the_map_says_what_the_manifests_say() {
     let mut map = Arrows::new();
     for line in text.lines().filter(|line| line.starts_with("| `")) {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        let targets = cells[2].split(',').map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect();
+        let targets =
+            cells[2].split(',').map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect();
         map.insert(cells[1].trim_matches('`').to_owned(), targets);
     }
     let (found, _) = manifests();

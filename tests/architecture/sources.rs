@@ -35,7 +35,11 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 fn files_open_with_their_purpose_and_stay_short() {
     for (path, text) in rust_files() {
         assert!(text.starts_with("//!"), "{} does not open with //!", path.display());
-        let limit = if path.ends_with("main.rs") && path.parent().unwrap().ends_with("src") { MAIN_LINES } else { FILE_LINES };
+        let limit = if path.ends_with("main.rs") && path.parent().unwrap().ends_with("src") {
+            MAIN_LINES
+        } else {
+            FILE_LINES
+        };
         let lines = text.lines().count();
         assert!(lines <= limit, "{} has {lines} lines, at most {limit} are allowed", path.display());
     }
@@ -102,7 +106,9 @@ fn dangerous_things_stand_in_one_place() {
 
 #[test]
 fn nothing_is_left_open() {
-    for mark in [concat!("todo", "!("), concat!("unimplemented", "!("), concat!("FIX", "ME"), concat!("XX", "X")] {
+    for mark in
+        [concat!("todo", "!("), concat!("unimplemented", "!("), concat!("FIX", "ME"), concat!("XX", "X")]
+    {
         assert_eq!(files_with(mark), Vec::<String>::new(), "{mark} is left in the code");
     }
 }

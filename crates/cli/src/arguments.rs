@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     /// Print one JSON document instead of text.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Write the log to stderr as JSON lines; CINEDEX_LOG sets what is logged, for example "debug".
+    /// Write the log to stderr as JSON lines; `CINEDEX_LOG` sets what is logged, for example "debug".
     #[arg(long, global = true, env = "CINEDEX_LOG_JSON")]
     pub(crate) log_json: bool,
     /// What to do.
@@ -173,7 +173,7 @@ pub(crate) struct TableArguments {
     /// File of users.
     #[arg(long, value_name = "FILE")]
     pub(crate) users: Option<PathBuf>,
-    /// Column names: FIELD=COLUMN, for example user_id=customer or title=name.
+    /// Column names: FIELD=COLUMN, for example `user_id=customer` or `title=name`.
     #[arg(long = "column", value_name = "FIELD=COLUMN")]
     pub(crate) columns: Vec<String>,
     /// Kind of interactions where no column says it.
@@ -337,7 +337,7 @@ pub(crate) enum IndexCommand {
         /// Lowest recall@10 of the graph against the exact scan with which a bundle may go live.
         #[arg(long, default_value_t = 0.9, value_name = "RECALL")]
         min_recall: f64,
-        /// Bundles that stay for roll-back, the live one included.
+        /// Earlier bundles that stay for roll-back.
         #[arg(long, default_value_t = 3, value_name = "COUNT")]
         keep: usize,
     },

@@ -48,7 +48,8 @@ impl Configuration {
     }
 
     fn from_file(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         toml::from_str(&text).with_context(|| format!("{} is not a configuration", path.display()))
     }
 
@@ -57,7 +58,11 @@ impl Configuration {
         self.overlaid(flags, |name| std::env::var(name).ok())
     }
 
-    fn overlaid(mut self, flags: &ServeArguments, environment: impl Fn(&str) -> Option<String>) -> Result<Self> {
+    fn overlaid(
+        mut self,
+        flags: &ServeArguments,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self> {
         let mut table = Table::try_from(&self.serve).context("the defaults are a table")?;
         let fields: Vec<String> = table.keys().cloned().collect();
         for field in &fields {
@@ -67,7 +72,8 @@ impl Configuration {
             }
         }
         for setting in &flags.set {
-            let (field, text) = setting.split_once('=').with_context(|| format!("--set {setting}: write FIELD=VALUE"))?;
+            let (field, text) =
+                setting.split_once('=').with_context(|| format!("--set {setting}: write FIELD=VALUE"))?;
             if !fields.iter().any(|known| known == field) {
                 bail!("--set {field}: unknown; known are {}", fields.join(", "));
             }

@@ -287,3 +287,161 @@ fn seen_scale(seen: Option<(f32, f32)>) -> RatingScale {
     seen.and_then(|(lowest, highest)| RatingScale::new(lowest, highest).ok())
         .unwrap_or(RatingScale::FIVE_STARS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Dataset;
+
+    fn row<'a>(user_id: &'a str, movie_id: &'a str) -> InteractionRow<'a> {
+        let (value, timestamp_ms) = (Some(4.0), Some(5));
+        InteractionRow {
+            user_id,
+            movie_id,
+            kind: InteractionKind::Rating,
+            value,
+            timestamp_ms,
+            location: None,
+        }
+    }
+
+    fn source() -> Source {
+        Source { kind: "test".into(), title: "Test".into(), licence: String::new(), url: None }
+    }
+
+    fn root() -> (tempfile::TempDir, DataRoot) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = DataRoot::new(folder.path().join("data"));
+        (folder, root)
+    }
+
+    fn names(root: &DataRoot) -> Vec<String> {
+        let entries = fs::read_dir(root.path()).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn movies_and_users_that_only_interactions_name_are_made() {
+        let (_folder, root) = root();
+        let mut builder = DatasetBuilder::create(&root, "set", &ImportOptions::default()).unwrap();
+        assert!(builder.add_movie(Movie::new(MovieId::new("10").unwrap(), "Ten")));
+        assert!(!builder.add_movie(Movie::new(MovieId::new("10").unwrap(), "Again")));
+        assert!(builder.add_user(User::new(UserId::new("b").unwrap())));
+        assert!(!builder.add_user(User::new(UserId::new("b").unwrap())));
+        builder.movie_mut("10").unwrap().year = Some(2010);
+        assert!(builder.movie_mut("2").is_none());
+        for (user, movie) in [("a", "2"), ("a", "2"), ("b", "10")] {
+            builder.add_interaction(row(user, movie)).unwrap();
+        }
+        builder
+            .add_interaction(InteractionRow { value: Some(1.0), timestamp_ms: Some(-7), ..row("b", "9") })
+            .unwrap();
+        let report = builder.finish(source()).unwrap();
+        let expect = Counts { movies: 3, users: 2, interactions: 4, rated_movies: 3 };
+        assert_eq!((report.manifest.counts, report.manifest.interaction_range_ms), (expect, Some((-7, 5))));
+        assert_eq!(report.manifest.rating_scale, RatingScale::new(1.0, 4.0).unwrap());
+        assert_eq!(root.list().unwrap(), [report.manifest]);
+        let dataset = Dataset::load(&root, "set").unwrap();
+        let titles: Vec<&str> = dataset.movies.iter().map(|movie| movie.title.as_str()).collect();
+        assert_eq!(titles, ["2", "9", "Ten"]);
+        assert_eq!(dataset.interactions.movies.iter().map(|movie| movie.0).collect::<Vec<_>>(), [0, 0, 2, 1]);
+        assert_eq!(dataset.interactions.users.iter().map(|user| user.0).collect::<Vec<_>>(), [0, 0, 1, 1]);
+    }
+
+    #[test]
+    fn a_dropped_or_refused_import_leaves_nothing() {
+        let (_folder, root) = root();
+        drop(DatasetBuilder::create(&root, "set", &ImportOptions::default()).unwrap());
+        let builder = DatasetBuilder::create(&root, "set", &ImportOptions::default()).unwrap();
+        assert!(matches!(builder.finish(source()), Err(DatasetError::NoInteractions { .. })));
+        assert!(names(&root).is_empty());
+    }
+
+    #[test]
+    fn an_existing_data_set_is_replaced_only_on_demand() {
+        let (_folder, root) = root();
+        let import = |replace, movie: &str| {
+            let options = ImportOptions { replace, ..ImportOptions::default() };
+            let mut builder = DatasetBuilder::create(&root, "set", &options)?;
+            builder.add_interaction(row("a", movie))?;
+            builder.finish(source())
+        };
+        import(false, "old").unwrap();
+        assert!(matches!(import(false, "new"), Err(DatasetError::Exists { .. })));
+        assert_eq!(Dataset::load(&root, "set").unwrap().movies[0].title, "old");
+        let options = ImportOptions { replace: true, ..ImportOptions::default() };
+        assert!(DatasetBuilder::create(&root, "set", &options).unwrap().finish(source()).is_err());
+        assert_eq!(Dataset::load(&root, "set").unwrap().movies[0].title, "old");
+        import(true, "new").unwrap();
+        assert_eq!(Dataset::load(&root, "set").unwrap().movies[0].title, "new");
+        assert_eq!(names(&root), ["set"]);
+    }
+
+    #[test]
+    fn two_imports_of_one_name_do_not_overwrite_each_other() {
+        let (_folder, root) = root();
+        let start = || {
+            let mut builder = DatasetBuilder::create(&root, "set", &ImportOptions::default()).unwrap();
+            builder.add_interaction(row("a", "1")).unwrap();
+            builder
+        };
+        let (first, second) = (start(), start());
+        first.finish(source()).unwrap();
+        assert!(matches!(second.finish(source()), Err(DatasetError::Exists { .. })));
+    }
+
+    #[test]
+    fn a_directory_that_is_no_data_set_is_never_replaced() {
+        let (_folder, root) = root();
+        fs::create_dir_all(root.path().join("photos")).unwrap();
+        fs::write(root.path().join("photos/cat.jpg"), "x").unwrap();
+        let options = ImportOptions { replace: true, ..ImportOptions::default() };
+        assert!(matches!(
+            DatasetBuilder::create(&root, "photos", &options),
+            Err(DatasetError::WrongLayout { .. })
+        ));
+    }
+
+    fn check_rejected(rejected: u64, accepted: u64, share: f64, expect: bool) {
+        let (_folder, root) = root();
+        let options = ImportOptions { max_rejected_share: share, ..ImportOptions::default() };
+        let mut builder = DatasetBuilder::create(&root, "set", &options).unwrap();
+        (0..accepted).for_each(|_| builder.add_interaction(row("a", "1")).unwrap());
+        (0..rejected).for_each(|line| {
+            builder.reject(Rejection::new("r.csv", line + 2, "rating", "not a number", "x"));
+        });
+        match builder.finish(source()) {
+            Ok(report) => {
+                assert!(expect, "{rejected} of {}", accepted + rejected);
+                assert_eq!(report.manifest.rejected.total, rejected);
+                assert_eq!(report.examples.len() as u64, rejected.min(20));
+                assert_eq!(report.manifest.rejected.by_reason.values().sum::<u64>(), rejected);
+            }
+            Err(DatasetError::TooManyRejected { rejected: found, rows, examples, .. }) => {
+                assert!(!expect && names(&root).is_empty());
+                assert_eq!((found, rows), (rejected, accepted + rejected));
+                assert_eq!(examples.len() as u64, rejected.min(20));
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn more_rejected_rows_than_allowed_fail_the_import() {
+        check_rejected(0, 1, 0.0, true);
+        check_rejected(1, 99, 0.01, true);
+        check_rejected(2, 98, 0.01, false);
+        check_rejected(25, 75, 0.25, true);
+        check_rejected(1, 1000, 0.0, false);
+        check_rejected(30, 0, 0.5, false);
+    }
+
+    #[test]
+    fn a_share_is_between_0_and_1() {
+        let (_folder, root) = root();
+        for share in [-0.1, 1.1, f64::NAN] {
+            let options = ImportOptions { max_rejected_share: share, ..ImportOptions::default() };
+            assert!(DatasetBuilder::create(&root, "set", &options).is_err());
+        }
+    }
+}

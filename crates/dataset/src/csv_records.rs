@@ -237,7 +237,9 @@ mod tests {
         #[test]
         fn written_csv_is_read_back(rows in proptest::collection::vec(proptest::collection::vec("[a\",é\n]{0,5}", 2), 1..6)) {
             let mut writer = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(Vec::new());
-            rows.iter().for_each(|row| writer.write_record(row).unwrap());
+            for row in &rows {
+                writer.write_record(row).unwrap();
+            }
             let found: Vec<_> = read(&writer.into_inner().unwrap()).into_iter().map(|(_, row)| row.unwrap()).collect();
             let trimmed: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|field| field.trim().to_owned()).collect()).collect();
             prop_assert_eq!(found, trimmed);

@@ -29,25 +29,17 @@ pub struct Publication {
     pub bytes: u64,
     /// The MD5 that GroupLens publishes, lower-case hex.
     pub md5: &'static str,
-    /// SHA-256 of the same archive where it was computed from a verified copy, lower-case hex.
-    pub sha256: Option<&'static str>,
+    /// SHA-256 of the same archive, lower-case hex.
+    pub sha256: &'static str,
 }
 
-/// The archives that can be downloaded, the smallest first.
-pub const PUBLICATIONS: &[Publication] = &[
-    Publication {
-        name: "ml-latest-small",
-        bytes: 978_202,
-        md5: "31a303aabbc519bd33d025e44d6c2570",
-        sha256: Some("696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436"),
-    },
-    Publication { name: "ml-100k", bytes: 4_924_029, md5: "0e33842e24a9c977be4e0107933c0723", sha256: None },
-    Publication { name: "ml-1m", bytes: 5_917_549, md5: "c4d9eecfca2ab87c1945afe126590906", sha256: None },
-    Publication { name: "ml-10m", bytes: 65_566_137, md5: "ce571fd55effeba0271552578f2648bd", sha256: None },
-    Publication { name: "ml-20m", bytes: 198_702_078, md5: "cd245b17a1ae2cc31bb14903e1204af3", sha256: None },
-    Publication { name: "ml-32m", bytes: 238_950_008, md5: "d472be332d4daa821edc399621853b57", sha256: None },
-    Publication { name: "ml-25m", bytes: 261_978_986, md5: "6b51fb2759a8657d3bfcbfc42b592ada", sha256: None },
-];
+/// The archives that can be downloaded: those whose published checksum was verified against a copy.
+pub const PUBLICATIONS: &[Publication] = &[Publication {
+    name: "ml-latest-small",
+    bytes: 978_202,
+    md5: "31a303aabbc519bd33d025e44d6c2570",
+    sha256: "696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",
+}];
 
 /// Where to download from and to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +83,7 @@ pub fn download(
     let publication = publication.ok_or_else(|| DatasetError::InvalidOption {
         name: "the data set to download",
         found: name.to_owned(),
-        reason: "use ml-latest-small, ml-100k, ml-1m, ml-10m, ml-20m, ml-25m or ml-32m",
+        reason: "use ml-latest-small",
     })?;
     fetch(publication, options, progress)
 }
@@ -322,11 +314,12 @@ fn verify(
     if found != publication.md5 {
         return Ok(Err(format!("its md5 is {found}, the published one is {}", publication.md5)));
     }
-    if let Some(expected) = publication.sha256 {
-        let found = cinedex_storage::sha256_file(path)?;
-        if found != expected {
-            return Ok(Err(format!("its sha256 is {found}, the published one is {expected}")));
-        }
+    let found = cinedex_storage::sha256_file(path)?;
+    if found != publication.sha256 {
+        return Ok(Err(format!(
+            "its sha256 is {found}, that of the published archive is {}",
+            publication.sha256
+        )));
     }
     Ok(Ok(()))
 }

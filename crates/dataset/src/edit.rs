@@ -68,3 +68,49 @@ fn link_tree(from: &Path, to: &Path, except: &[&str]) -> Result<(), DatasetError
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Dataset, DatasetBuilder, ImportOptions, Source};
+    use cinedex_domain::InteractionKind;
+    use cinedex_storage::InteractionRow;
+
+    #[test]
+    fn an_edit_changes_movies_and_keeps_everything_else_models_included() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = DataRoot::new(folder.path());
+        let mut builder = DatasetBuilder::create(&root, "set", &ImportOptions::default()).unwrap();
+        let row = InteractionRow {
+            user_id: "a",
+            movie_id: "1",
+            kind: InteractionKind::Rating,
+            value: Some(4.0),
+            timestamp_ms: None,
+            location: Some("US"),
+        };
+        builder.add_interaction(row).unwrap();
+        let source = Source { kind: "test".into(), title: String::new(), licence: String::new(), url: None };
+        builder.finish(source).unwrap();
+        let model = root.path_of("set").unwrap().join("models/first");
+        fs::create_dir_all(&model).unwrap();
+        fs::write(model.join("model.json"), "{}").unwrap();
+        let before = Dataset::load(&root, "set").unwrap();
+
+        let mut edit = DatasetEdit::open(&root, "set").unwrap();
+        edit.movies[0].runtime_minutes = Some(90);
+        drop(edit);
+        assert_eq!(Dataset::load(&root, "set").unwrap(), before);
+
+        let mut edit = DatasetEdit::open(&root, "set").unwrap();
+        edit.movies[0].runtime_minutes = Some(100);
+        edit.manifest.notices.push("enriched".into());
+        let manifest = edit.commit().unwrap();
+        let after = Dataset::load(&root, "set").unwrap();
+        assert_eq!((after.movies[0].runtime_minutes, &after.manifest), (Some(100), &manifest));
+        assert_eq!((&after.users, &after.interactions), (&before.users, &before.interactions));
+        assert_eq!(after.manifest.sha256(), before.manifest.sha256());
+        assert_eq!(fs::read_to_string(model.join("model.json")).unwrap(), "{}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -22,7 +22,8 @@ pub struct Dataset {
     pub interactions: Interactions,
 }
 
-/// Interactions as columns of equal length, in file order; repeated pairs are all there.
+/// Interactions as columns of equal length, in file order; repeated pairs are all there. A missing value is NaN, so two of these are
+/// equal only if every row has a value.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Interactions {
     /// Who.
@@ -187,4 +188,78 @@ fn unknown(path: &Path, what: &'static str, found: &str) -> DatasetError {
     let expected =
         if what == "location" { "a well-formed place".to_owned() } else { format!("one of {what}s.parquet") };
     DatasetError::DamagedTable { path: path.to_owned(), what, expected, found: format!("\"{found}\"") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DatasetBuilder, ImportOptions, Source};
+    use cinedex_storage::InteractionRow;
+    use proptest::prelude::*;
+
+    fn stored(rows: &[(u8, u8, Option<&str>)]) -> (tempfile::TempDir, DataRoot) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = DataRoot::new(folder.path());
+        let mut builder = DatasetBuilder::create(&root, "set", &ImportOptions::default()).unwrap();
+        for (number, (user, movie, location)) in (0_i16..).zip(rows) {
+            let (user_id, movie_id) = (format!("u{user}"), movie.to_string());
+            let row = InteractionRow {
+                user_id: &user_id,
+                movie_id: &movie_id,
+                kind: InteractionKind::ALL[usize::from(user % 6)],
+                value: (number % 2 == 0).then(|| f32::from(number)),
+                timestamp_ms: (number % 3 == 0).then(|| number.into()),
+                location: *location,
+            };
+            builder.add_interaction(row).unwrap();
+        }
+        let source = Source { kind: "test".into(), title: String::new(), licence: String::new(), url: None };
+        builder.finish(source).unwrap();
+        (folder, root)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20))]
+        #[test]
+        fn rows_are_those_that_were_stored(
+            rows in proptest::collection::vec((0_u8..20, any::<u8>(), proptest::option::of(proptest::sample::select(vec!["US", "KR/11", "us"]))), 1..80),
+        ) {
+            let (_folder, root) = stored(&rows);
+            let Dataset { movies, users, interactions, .. } = Dataset::load(&root, "set").unwrap();
+            prop_assert!(movies.is_sorted_by(|left, right| left.movie_id < right.movie_id));
+            prop_assert!(users.is_sorted_by(|left, right| left.user_id < right.user_id));
+            prop_assert_eq!(interactions.len(), rows.len());
+            prop_assert!(interactions.location_table.len() <= 2, "case does not make another place");
+            for (at, (user, movie, location)) in rows.iter().enumerate() {
+                prop_assert_eq!(users[interactions.users[at].row()].user_id.as_str(), format!("u{user}"));
+                prop_assert_eq!(movies[interactions.movies[at].row()].movie_id.as_str(), movie.to_string());
+                prop_assert_eq!(interactions.value(at), (at % 2 == 0).then_some(at as f32));
+                let time = if at % 3 == 0 { at as i64 } else { Interactions::NO_TIME };
+                prop_assert_eq!(interactions.timestamps_ms[at], time);
+                let place = location.map(|place| place.parse::<Location>().unwrap());
+                prop_assert_eq!(interactions.location_table.get(interactions.locations[at] as usize), place.as_ref());
+            }
+        }
+
+        #[test]
+        fn damage_of_any_table_is_refused_with_its_path(table in 0_usize..3, at in any::<proptest::sample::Index>(), cut in any::<bool>()) {
+            let (_folder, root) = stored(&[(1, 2, None), (3, 4, Some("US"))]);
+            let path = root.path_of("set").unwrap().join([MOVIES_FILE, USERS_FILE, INTERACTIONS_FILE][table]);
+            let mut bytes = fs::read(&path).unwrap();
+            let at = at.index(bytes.len());
+            if cut { bytes.truncate(at) } else { bytes[at] ^= 0x10 }
+            fs::write(&path, bytes).unwrap();
+            let message = Dataset::load(&root, "set").unwrap_err().to_string();
+            prop_assert!(message.contains(path.to_str().unwrap()) && message.contains("damaged"), "{}", message);
+        }
+    }
+
+    #[test]
+    fn a_missing_table_or_data_set_is_named() {
+        let (_folder, root) = stored(&[(1, 2, None)]);
+        fs::remove_file(root.path_of("set").unwrap().join(USERS_FILE)).unwrap();
+        assert!(Dataset::load(&root, "set").unwrap_err().to_string().contains(USERS_FILE));
+        assert!(matches!(Dataset::load(&root, "none"), Err(DatasetError::NotFound { .. })));
+        assert!(matches!(Dataset::load(&root, "../set"), Err(DatasetError::InvalidName { .. })));
+    }
 }

@@ -13,8 +13,8 @@ use crate::{BuildRequest, PipelineError, TrainRequest, build_and_publish, model_
 /// Name of the embedded world's data set.
 pub const DEMO_NAME: &str = "demo";
 
-/// Bundles of the demo that stay.
-const KEEP: usize = 2;
+/// Earlier bundles of the demo that stay.
+const KEEP: usize = 1;
 
 /// What is ready to be served.
 #[derive(Debug, Clone)]

@@ -36,13 +36,17 @@ pub enum PipelineError {
         known: &'static str,
     },
     /// A name that cannot be a folder.
-    #[error("\"{name}\" cannot name a model: use 1 to 64 lower-case letters, digits, dot, dash or underscore")]
+    #[error(
+        "\"{name}\" cannot name a model: use 1 to 64 lower-case letters, digits, dot, dash or underscore"
+    )]
     ModelName {
         /// The name.
         name: String,
     },
     /// A model of none of the data set's movies.
-    #[error("model \"{model}\" has no embedding for any movie of data set \"{dataset}\": are its ids those of the data set?")]
+    #[error(
+        "model \"{model}\" has no embedding for any movie of data set \"{dataset}\": are its ids those of the data set?"
+    )]
     ForeignMovies {
         /// Name of the model.
         model: String,

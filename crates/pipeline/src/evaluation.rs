@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use cinedex_dataset::split::{
-    HeldOutUser, StrongOptions, TemporalOptions, TrainingSet, read_held_out, read_training,
-    split_strong, split_temporal_global,
+    HeldOutUser, StrongOptions, TemporalOptions, TrainingSet, read_held_out, read_training, split_strong,
+    split_temporal_global,
 };
 use cinedex_dataset::{DataRoot, Dataset};
 use cinedex_domain::{MovieIndex, PreferencePolicy, Progress, Step};
@@ -70,7 +70,9 @@ pub fn evaluate_dataset(
     let dataset = Dataset::load(data, name)?;
     let policy = PreferencePolicy::default();
     let (split, protocol) = match protocol {
-        ProtocolKind::Strong => (split_strong(&dataset, &policy, &StrongOptions::default())?, Protocol::strong()),
+        ProtocolKind::Strong => {
+            (split_strong(&dataset, &policy, &StrongOptions::default())?, Protocol::strong())
+        }
         ProtocolKind::Temporal => {
             (split_temporal_global(&dataset, &policy, &TemporalOptions::default())?, Protocol::temporal())
         }

@@ -1,6 +1,6 @@
 //! Popularity by place: which positive opinion counts where, handed to the model's mathematics and shaped for the index.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cinedex_dataset::Dataset;
 use cinedex_domain::Location;
@@ -39,26 +39,26 @@ impl Places {
     fn of(dataset: &Dataset) -> Self {
         let table = &dataset.interactions.location_table;
         let homes = dataset.users.iter().filter_map(|user| user.location.as_ref());
-        let mut known: BTreeMap<Location, ()> = BTreeMap::new();
+        let mut known: BTreeSet<Location> = BTreeSet::new();
         for location in table.iter().chain(homes) {
             let mut next = Some(location.clone());
             while let Some(location) = next {
                 next = location.parent();
-                if known.insert(location, ()).is_some() {
+                if !known.insert(location) {
                     break;
                 }
             }
         }
         // Sorted by path, a parent stands before its children: a path is greater than its own beginning.
-        let rows: BTreeMap<&Location, u32> = known.keys().zip(1..).collect();
+        let rows: BTreeMap<&Location, u32> = known.iter().zip(1..).collect();
         let parent = |location: &Location| location.parent().map_or(0, |parent| rows[&parent]);
         let mut parents = vec![None];
-        parents.extend(known.keys().map(|location| Some(parent(location))));
+        parents.extend(known.iter().map(|location| Some(parent(location))));
         let of_table = table.iter().map(|location| rows[location]).collect();
         let of_user =
             dataset.users.iter().map(|user| user.location.as_ref().map_or(0, |home| rows[home])).collect();
         let mut locations = vec![None];
-        locations.extend(known.keys().cloned().map(Some));
+        locations.extend(known.into_iter().map(Some));
         Self { locations, parents, of_table, of_user }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 
 use cinedex_dataset::{DataRoot, Dataset};
-use cinedex_domain::{Location, Progress, Step, UserId};
+use cinedex_domain::{Location, MovieId, Progress, Step, UserId};
 use cinedex_index::{
     BuildOptions, BuildReport, BundleInput, Calibration, Histories, IndexRoot, Provenance, Version, build,
 };
@@ -33,7 +33,10 @@ impl Gate {
     fn refuse(self, calibration: &Calibration) -> Option<String> {
         let measured = calibration.queries > 0 && calibration.planner.graph_from_movies.is_some();
         (measured && calibration.recall_at_10 < self.min_recall).then(|| {
-            format!("recall@10 of the graph is {:.3}, the gate asks for {:.3}", calibration.recall_at_10, self.min_recall)
+            format!(
+                "recall@10 of the graph is {:.3}, the gate asks for {:.3}",
+                calibration.recall_at_10, self.min_recall
+            )
         })
     }
 }
@@ -55,7 +58,7 @@ pub struct BuildRequest {
     pub gate: Gate,
     /// Whether it goes live if it passes.
     pub activate: bool,
-    /// Bundles that stay, the live one included, once it is live.
+    /// Earlier bundles that stay for roll-back once it is live.
     pub keep: usize,
 }
 
@@ -87,7 +90,7 @@ pub struct PublishReport {
     pub removed: Vec<Version>,
 }
 
-/// Builds a bundle, holds it against the gate, makes it live, and removes what is older than the last `keep`. A bundle
+/// Builds a bundle, holds it against the gate, makes it live, and removes what is older than the `keep` before it. A bundle
 /// that the gate refuses stays on disk and the old one stays live.
 pub fn build_and_publish(
     data: &DataRoot,
@@ -105,7 +108,7 @@ pub fn build_and_publish(
     let mut removed = Vec::new();
     if activated {
         indexes.activate(&build.version)?;
-        removed = indexes.prune(request.keep.max(1))?;
+        removed = indexes.prune(request.keep)?;
     }
     Ok(PublishReport { build, refused, activated, removed })
 }
@@ -158,7 +161,7 @@ fn build_bundle(
 
 /// The model's rows in the order of the data set's movies; zeros for a movie that the model does not know.
 fn movie_rows(dataset: &Dataset, model: &Model, request: &BuildRequest) -> Result<Matrix, PipelineError> {
-    let rows: HashMap<&str, usize> = model.movie_ids.iter().map(|id| id.as_str()).zip(0..).collect();
+    let rows: HashMap<&str, usize> = model.movie_ids.iter().map(MovieId::as_str).zip(0..).collect();
     let mut matrix = Matrix::zeros(dataset.movies.len(), model.manifest.settings.dimension);
     let mut known = 0;
     for (to, movie) in dataset.movies.iter().enumerate() {
@@ -168,7 +171,10 @@ fn movie_rows(dataset: &Dataset, model: &Model, request: &BuildRequest) -> Resul
         }
     }
     if known == 0 && !dataset.movies.is_empty() {
-        return Err(PipelineError::ForeignMovies { model: request.model.clone(), dataset: request.dataset.clone() });
+        return Err(PipelineError::ForeignMovies {
+            model: request.model.clone(),
+            dataset: request.dataset.clone(),
+        });
     }
     Ok(matrix)
 }
@@ -183,7 +189,7 @@ fn user_rows(
     opinions: &Opinions,
 ) -> Option<Matrix> {
     let (ids, factors) = model.users.as_ref()?;
-    let rows: HashMap<&str, usize> = ids.iter().map(|id| id.as_str()).zip(0..).collect();
+    let rows: HashMap<&str, usize> = ids.iter().map(UserId::as_str).zip(0..).collect();
     let fold_in =
         model.manifest.settings.fold_in.map(|settings| FoldIn::new(movie_factors.view(), gram, settings));
     let mut matrix = Matrix::zeros(dataset.users.len(), factors.dimension());
@@ -211,8 +217,13 @@ fn latest_places(dataset: &Dataset) -> Vec<Option<Location>> {
             }
         }
     }
-    let place = |slot: Option<(i64, u32)>| slot.map(|(_, place)| interactions.location_table[place as usize].clone());
-    latest.into_iter().zip(&dataset.users).map(|(slot, user)| place(slot).or_else(|| user.location.clone())).collect()
+    let place =
+        |slot: Option<(i64, u32)>| slot.map(|(_, place)| interactions.location_table[place as usize].clone());
+    latest
+        .into_iter()
+        .zip(&dataset.users)
+        .map(|(slot, user)| place(slot).or_else(|| user.location.clone()))
+        .collect()
 }
 
 fn histories(opinions: &Opinions) -> Histories {

@@ -1,7 +1,7 @@
 //! The engine as a ranker: a bundle judged by what it would answer over HTTP.
 
-use cinedex_domain::{InteractionKind, MovieId, MovieIndex};
 use cinedex_dataset::split::TrainingSet;
+use cinedex_domain::{InteractionKind, MovieId, MovieIndex};
 use cinedex_index::{IndexRoot, Version};
 use cinedex_model::Ranker;
 use cinedex_recommender::{HistoryItem, Snapshot, UserRequest};
@@ -47,7 +47,8 @@ impl Ranker for ServedRanker {
         k: usize,
         exclude: &[MovieIndex],
     ) -> Vec<MovieIndex> {
-        let kind = |preference: f32| if preference > 0.0 { InteractionKind::Like } else { InteractionKind::Dislike };
+        let kind =
+            |preference: f32| if preference > 0.0 { InteractionKind::Like } else { InteractionKind::Dislike };
         let items: Vec<HistoryItem> = history
             .iter()
             .map(|&(movie, preference)| HistoryItem {

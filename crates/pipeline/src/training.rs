@@ -54,8 +54,10 @@ pub struct TrainReport {
     pub train_seconds: f64,
 }
 
-/// How popularity mixes in for the models that we train: one tenth of its weight is left at about 45 interactions.
-pub(crate) const BLEND: BlendSettings = BlendSettings { popularity_weight: 0.1, half_life_interactions: 5.0 };
+/// How popularity mixes in for the models that we train: it decides between films that taste cannot tell apart, and a tenth
+/// of its weight is left at 45 interactions.
+pub(crate) const BLEND: BlendSettings =
+    BlendSettings { popularity_weight: 0.02, half_life_interactions: 5.0 };
 
 /// Where the model `model` of a data set is or would be.
 pub fn model_path(root: &DataRoot, dataset: &str, model: &str) -> Result<PathBuf, PipelineError> {

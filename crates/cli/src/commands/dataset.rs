@@ -103,7 +103,12 @@ fn enrich(context: &Context, path: &std::path::Path, name: &str) -> Result<()> {
         thousands(report.matched_movies)
     );
     for file in &report.files {
-        text += &format!("\n  {}: {} rows, {} films matched", file.file, thousands(file.rows), thousands(file.matched_movies));
+        text += &format!(
+            "\n  {}: {} rows, {} films matched",
+            file.file,
+            thousands(file.rows),
+            thousands(file.matched_movies)
+        );
         if file.malformed > 0 {
             text += &format!(", {} malformed", thousands(file.malformed));
         }
@@ -112,7 +117,9 @@ fn enrich(context: &Context, path: &std::path::Path, name: &str) -> Result<()> {
         text += &format!("\n  {example}");
     }
     terminal::print(&text)?;
-    terminal::note(&format!("next: cinedex index build {name}, so that the films are served with what is known now"));
+    terminal::note(&format!(
+        "next: cinedex index build {name}, so that the films are served with what is known now"
+    ));
     Ok(())
 }
 
@@ -126,7 +133,8 @@ fn fetch(context: &Context, flags: &DownloadArguments) -> Result<()> {
     with_progress(context, |progress| {
         let archive = download(&flags.what, &source, progress)?;
         let options = ImportOptions { replace: flags.replace, ..ImportOptions::default() };
-        let report = import_movielens(&root, name, &archive.path, &options, &MovieLensOptions::default(), progress);
+        let report =
+            import_movielens(&root, name, &archive.path, &options, &MovieLensOptions::default(), progress);
         report.with_context(|| format!("{} is downloaded but not imported", archive.path.display()))
     })
 }

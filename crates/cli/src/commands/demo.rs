@@ -42,7 +42,10 @@ pub(super) fn run(context: Context, flags: &DemoArguments) -> Result<()> {
         return terminal::print(&suggestions.text(configuration.serve.bind));
     }
     super::serve::serve(engine, &configuration.serve, |address| {
-        terminal::note(&format!("ready in {:.1} s, serving on http://{address} (Ctrl-C stops)", began.elapsed().as_secs_f64()));
+        terminal::note(&format!(
+            "ready in {:.1} s, serving on http://{address} (Ctrl-C stops)",
+            began.elapsed().as_secs_f64()
+        ));
         // A closed stdout is no reason not to serve.
         let _ = terminal::print(&suggestions.text(address));
     })

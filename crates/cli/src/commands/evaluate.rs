@@ -32,7 +32,15 @@ pub(super) fn run(context: &Context, flags: &EvaluateArguments) -> Result<()> {
                 ProtocolName::Temporal => ProtocolKind::Temporal,
             };
             let name = name.as_deref().unwrap_or_default();
-            evaluate_dataset(&context.data(), &context.indexes(), name, protocol, &request, &progress, &NEVER)?
+            evaluate_dataset(
+                &context.data(),
+                &context.indexes(),
+                name,
+                protocol,
+                &request,
+                &progress,
+                &NEVER,
+            )?
         }
     };
     drop(view);

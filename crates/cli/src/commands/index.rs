@@ -158,7 +158,13 @@ fn list(context: &Context) -> Result<()> {
                 Err(error) => (String::new(), error.to_string()),
             };
             let live = if summary.live { "live" } else { "" };
-            vec![summary.version.to_string(), live.to_owned(), films, format!("{:.1}", summary.bytes as f64 / 1e6), from]
+            vec![
+                summary.version.to_string(),
+                live.to_owned(),
+                films,
+                format!("{:.1}", summary.bytes as f64 / 1e6),
+                from,
+            ]
         })
         .collect();
     terminal::print(&terminal::table(&["version", "", "films", "MB", "data set / model"], rows, &[2, 3]))

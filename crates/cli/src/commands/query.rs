@@ -26,18 +26,17 @@ pub(super) fn recommend(context: &Context, flags: &RecommendArguments) -> Result
         location: place(flags.location.as_deref())?,
         ..UserRequest::default()
     };
-    match &flags.user {
-        Some(user) => show(context, &snapshot.for_user(user, &request)?),
-        None => {
-            let mut history = Vec::new();
-            for (movies, kind) in [(&flags.liked, InteractionKind::Like), (&flags.disliked, InteractionKind::Dislike)] {
-                for movie in movies {
-                    history.push(HistoryItem { movie_id: find(&snapshot, movie)?, kind, value: None });
-                }
-            }
-            show(context, &snapshot.for_history(&history, &request)?)
+    if let Some(user) = &flags.user {
+        return show(context, &snapshot.for_user(user, &request)?);
+    }
+    let mut history = Vec::new();
+    for (movies, kind) in [(&flags.liked, InteractionKind::Like), (&flags.disliked, InteractionKind::Dislike)]
+    {
+        for movie in movies {
+            history.push(HistoryItem { movie_id: find(&snapshot, movie)?, kind, value: None });
         }
     }
+    show(context, &snapshot.for_history(&history, &request)?)
 }
 
 pub(super) fn popular(context: &Context, location: Option<&str>, k: u32) -> Result<()> {

@@ -45,7 +45,8 @@ pub(super) fn import(
 
 fn scale(text: &str) -> Result<RatingScale> {
     let ends = text.split_once(':').and_then(|(low, high)| Some((low.parse().ok()?, high.parse().ok()?)));
-    let (lowest, highest) = ends.with_context(|| format!("--scale {text}: write LOWEST:HIGHEST, for example 1:5"))?;
+    let (lowest, highest) =
+        ends.with_context(|| format!("--scale {text}: write LOWEST:HIGHEST, for example 1:5"))?;
     Ok(RatingScale::new(lowest, highest)?)
 }
 

@@ -27,7 +27,8 @@ use cinedex_storage::InteractionRow;
 
 use crate::manifest::InputFile;
 use crate::{
-    DataRoot, DatasetBuilder, DatasetError, DatasetManifest, FORMAT_VERSION, ImportOptions, ImportReport, Source,
+    DataRoot, DatasetBuilder, DatasetError, DatasetManifest, FORMAT_VERSION, ImportOptions, ImportReport,
+    Source,
 };
 use dice::Gumbel;
 use people::{Event, Person, World};

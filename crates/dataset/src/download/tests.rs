@@ -13,7 +13,7 @@ const PUBLICATION: Publication = Publication {
     name: "ml-test",
     bytes: 36,
     md5: "e9b1713db620f1e3a14b6812de523f4b",
-    sha256: Some("74e7e5bb9d22d6db26bf76946d40fff3ea9f0346b884fd0694920fccfad15e33"),
+    sha256: "74e7e5bb9d22d6db26bf76946d40fff3ea9f0346b884fd0694920fccfad15e33",
 };
 
 /// What the server does with one request; the argument is the start of the range asked for.

@@ -198,3 +198,105 @@ fn unique<'a, T: Ord + Clone + 'a>(ids: impl Iterator<Item = &'a T>) -> Vec<T> {
     ids.dedup();
     ids
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    struct Files(tempfile::TempDir);
+
+    impl Files {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn write(&self, name: &str, text: &str) -> PathBuf {
+            let path = self.0.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        }
+    }
+
+    fn targets(found: &HeldOutUsers) -> Vec<(&str, Vec<u32>, Vec<u32>)> {
+        let rows = |movies: &[MovieIndex]| movies.iter().map(|movie| movie.0).collect::<Vec<_>>();
+        let history = |user: &HeldOutUser| user.history.iter().map(|(movie, _)| movie.0).collect();
+        found.users.iter().map(|user| (user.user_id.as_str(), history(user), rows(&user.targets))).collect()
+    }
+
+    #[test]
+    fn the_catalogue_is_that_of_training_in_canonical_order() {
+        let files = Files::new();
+        let training =
+            read_training(&files.write("train.csv", "user,item\n2,30\n10,4\n2,x\n2,30\n")).unwrap();
+        assert_eq!(training.movie_ids.iter().map(MovieId::as_str).collect::<Vec<_>>(), ["4", "30", "x"]);
+        assert_eq!(training.user_ids.iter().map(UserId::as_str).collect::<Vec<_>>(), ["2", "10"]);
+        let pairs: Vec<_> = training.events.iter().map(|event| (event.user.0, event.movie.0)).collect();
+        assert_eq!(pairs, [(0, 1), (1, 0), (0, 2)]);
+    }
+
+    #[test]
+    fn with_a_fold_in_file_users_are_unknown_and_movies_must_be_of_training() {
+        let files = Files::new();
+        let training = read_training(&files.write("train.csv", "user,item\n1,1\n1,2\n1,3\n")).unwrap();
+        let fold_in = files.write("tr.csv", "user,item\n9,2\n9,77\n8,1\n");
+        let held_out = files.write("te.csv", "user,item\n9,3\n9,1\n9,99\n9,1\n9,2\n8,99\n7,1\n");
+        let found = read_held_out(&training, Some(&fold_in), &held_out).unwrap();
+        assert_eq!(targets(&found), [("7", vec![], vec![0]), ("9", vec![1], vec![0, 2])]);
+        assert!(found.users.iter().all(|user| user.user.is_none()));
+        assert_eq!((found.unknown_movies, found.unknown_users, found.repeated), (2, 0, 2));
+    }
+
+    #[test]
+    fn without_one_users_are_those_of_training_oldest_first() {
+        let files = Files::new();
+        let text = "user,item,timestamp\n1,1,200\n1,2,0\n1,3,100\n2,1,50\n";
+        let training = read_training(&files.write("train.csv", text)).unwrap();
+        assert_eq!(training.events[0].timestamp_ms, 200_000);
+        let held_out = files.write("te.csv", "user,item,timestamp\n2,3,300\n5,1,300\n1,9,300\n");
+        let found = read_held_out(&training, None, &held_out).unwrap();
+        assert_eq!(targets(&found), [("2", vec![0], vec![2])]);
+        assert_eq!(
+            (found.users[0].user, found.unknown_users, found.unknown_movies),
+            (Some(UserIndex(1)), 1, 1)
+        );
+        let all = read_held_out(&training, None, &files.write("all.csv", "user,item\n1,1\n2,2\n")).unwrap();
+        assert_eq!(targets(&all), [("2", vec![0], vec![1])]);
+    }
+
+    fn check_refused(text: &str, expect: &str) {
+        let files = Files::new();
+        let message = read_training(&files.write("train.csv", text)).unwrap_err().to_string();
+        assert!(message.contains("train.csv") && message.contains(expect), "{message}");
+    }
+
+    #[test]
+    fn a_malformed_file_is_refused_with_its_line() {
+        check_refused("", "empty");
+        check_refused("user\n1\n", "two columns");
+        check_refused("user,item\n", "no rows");
+        check_refused("user,item\n1,2\n1\n", "line 3");
+        check_refused("user,item\n1,\n", "line 2, column 2");
+        check_refused("user,item,timestamp\n1,2,soon\n", "line 2, column 3");
+        check_refused("user,item\n1,\"2\n", "quote");
+        assert!(read_training(Path::new("/none.csv")).unwrap_err().to_string().contains("/none.csv"));
+    }
+
+    #[test]
+    fn the_shared_splits_have_the_counts_of_their_rule() {
+        let Some(shared) = std::env::var_os("CINEDEX_SHARED") else {
+            eprintln!("skipped: CINEDEX_SHARED is not set");
+            return;
+        };
+        let folder = PathBuf::from(shared).join("splits/ml-latest-small");
+        let training = read_training(&folder.join("train.csv")).unwrap();
+        let held_out =
+            read_held_out(&training, Some(&folder.join("test_tr.csv")), &folder.join("test_te.csv")).unwrap();
+        assert_eq!((training.events.len(), held_out.unknown_movies, held_out.repeated), (27_708, 0, 0));
+        assert_eq!(held_out.users.iter().map(|user| user.targets.len()).sum::<usize>(), 1846);
+        let folder = folder.with_file_name("ml-latest-small-temporal-peruser");
+        let training = read_training(&folder.join("train.csv")).unwrap();
+        let held_out = read_held_out(&training, None, &folder.join("test.csv")).unwrap();
+        assert!(held_out.users.iter().all(|user| user.user.is_some() && !user.history.is_empty()));
+    }
+}

@@ -9,6 +9,8 @@
 mod files;
 mod strong;
 mod temporal;
+#[cfg(test)]
+mod tests;
 
 use cinedex_domain::{MovieId, MovieIndex, PreferencePolicy, UserId, UserIndex};
 
@@ -116,7 +118,9 @@ fn opinions(dataset: &Dataset, policy: &PreferencePolicy, signals: Signals) -> V
         opinions.reverse();
         if signals == Signals::Positives {
             opinions.retain(Opinion::is_positive);
-            opinions.iter_mut().for_each(|opinion| opinion.preference = 1.0);
+            for opinion in opinions.iter_mut() {
+                opinion.preference = 1.0;
+            }
         }
     }
     by_user

@@ -3,6 +3,8 @@
 mod cells;
 mod movies;
 mod records;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

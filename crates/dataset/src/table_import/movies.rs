@@ -40,11 +40,11 @@ pub(super) const MOVIE_FIELDS: [MovieField; 16] = [
         Ok(())
     }),
     field("countries", &["country"], |movie, cell, separator| {
-        movie.countries = codes(cell, separator, "countries", |code| code.to_ascii_uppercase())?;
+        movie.countries = codes(cell, separator, "countries", str::to_ascii_uppercase)?;
         Ok(())
     }),
     field("languages", &["language"], |movie, cell, separator| {
-        movie.languages = codes(cell, separator, "languages", |code| code.to_ascii_lowercase())?;
+        movie.languages = codes(cell, separator, "languages", str::to_ascii_lowercase)?;
         Ok(())
     }),
     field("runtime_minutes", &["runtime"], |movie, cell, _| {
