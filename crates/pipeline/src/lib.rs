@@ -29,6 +29,8 @@ mod opinions;
 mod places;
 mod publication;
 mod served;
+#[cfg(test)]
+mod test_world;
 mod training;
 
 pub use demo::{DEMO_NAME, DemoReport, prepare_demo};

@@ -75,3 +75,32 @@ impl Places {
         events
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_world::{NAME, small};
+    use cinedex_domain::PreferencePolicy;
+
+    #[test]
+    fn an_ancestor_counts_what_its_places_count() {
+        let (_folder, root) = small();
+        let dataset = Dataset::load(&root, NAME).unwrap();
+        let popularity = place_popularity(&dataset, &Opinions::of(&dataset, &PreferencePolicy::default()));
+        let of = |path: Option<&str>| {
+            let location = path.map(|path| path.parse().unwrap());
+            popularity.places.iter().position(|place| place.location == location).unwrap()
+        };
+        let count = |path: Option<&str>, movie| popularity.counts.get(of(path), movie).unwrap_or_default();
+        assert_eq!(popularity.places.len(), 7, "the world, two countries, two regions, two cities");
+        for path in [Some("KR/11/Seoul"), Some("KR/11"), Some("KR"), None] {
+            // 19 likes less those who left it out, and user 0's rating; a dislike never counts.
+            assert_eq!(count(path, 0), 17.0, "{path:?}");
+        }
+        assert_eq!(count(Some("NG"), 0), 0.0);
+        let events: Vec<u64> =
+            [None, Some("KR"), Some("NG")].map(|path| popularity.places[of(path)].events).into();
+        assert_eq!(events[0], events[1] + events[2]);
+        assert_eq!(popularity.prior.len(), 4);
+    }
+}

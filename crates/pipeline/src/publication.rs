@@ -247,3 +247,63 @@ fn provenance(dataset: &Dataset, model: &Model) -> Provenance {
         log_position: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cinedex_domain::silent;
+    use cinedex_recommender::{Engine, EngineOptions, UserRequest};
+
+    use super::*;
+    use crate::test_world::{NAME, small};
+    use crate::{TrainRequest, train};
+
+    fn trained() -> (tempfile::TempDir, DataRoot, IndexRoot) {
+        let (folder, data) = small();
+        let parameters = cinedex_model::IalsParameters { dimension: 8, ..Default::default() };
+        let request = TrainRequest { dataset: NAME.to_owned(), parameters, ..TrainRequest::default() };
+        train(&data, &request, &silent, &AtomicBool::new(false)).unwrap();
+        let indexes = IndexRoot::new(folder.path().join("indexes"));
+        (folder, data, indexes)
+    }
+
+    fn publish(data: &DataRoot, indexes: &IndexRoot, request: &BuildRequest) -> PublishReport {
+        build_and_publish(data, indexes, request, &silent, &AtomicBool::new(false)).unwrap()
+    }
+
+    #[test]
+    fn what_is_published_recommends_the_film_left_out() {
+        let (_folder, data, indexes) = trained();
+        let request = BuildRequest { dataset: NAME.to_owned(), ..BuildRequest::default() };
+        let report = publish(&data, &indexes, &request);
+        assert!(report.activated && report.refused.is_none() && report.removed.is_empty());
+        let engine = Engine::open(indexes, EngineOptions::default()).unwrap();
+        let snapshot = engine.snapshot().unwrap();
+        let request = UserRequest { limit: 1, ..UserRequest::default() };
+        for user in 2..40 {
+            let left_out = user / 2 % 6 + if user % 2 == 0 { 0 } else { 6 };
+            let list = snapshot.for_user(&user.to_string(), &request).unwrap();
+            assert_eq!(list.items[0].movie_id.as_str(), left_out.to_string(), "user {user}");
+        }
+    }
+
+    #[test]
+    fn only_the_asked_number_of_earlier_bundles_stays() {
+        let (_folder, data, indexes) = trained();
+        let request = BuildRequest { dataset: NAME.to_owned(), keep: 1, ..BuildRequest::default() };
+        let versions: Vec<Version> =
+            (0..3).map(|_| publish(&data, &indexes, &request).build.version).collect();
+        let left: Vec<Version> =
+            indexes.versions().unwrap().into_iter().map(|summary| summary.version).collect();
+        assert_eq!(left.len(), 2, "{left:?} of {versions:?}");
+        assert_eq!(indexes.current().unwrap().as_ref(), versions.last());
+    }
+
+    #[test]
+    fn a_graph_below_the_gate_is_kept_but_not_live() {
+        let mut calibration = Calibration { queries: 10, recall_at_10: 0.8, ..Calibration::default() };
+        assert_eq!(Gate { min_recall: 0.9 }.refuse(&calibration), None, "the graph is never asked");
+        calibration.planner.graph_from_movies = Some(100);
+        assert!(Gate { min_recall: 0.9 }.refuse(&calibration).unwrap().contains("0.800"));
+        assert_eq!(Gate { min_recall: 0.8 }.refuse(&calibration), None);
+    }
+}
