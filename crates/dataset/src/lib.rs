@@ -1,4 +1,24 @@
-//! Films, people and what they did: from published or own files to a data set under `data/`.
+//! Films, people and what they did: from published or own files to a data set under `data/`. It knows nothing of training and
+//! serving.
+//!
+//! Principal types: [`DataRoot`] names data sets, [`DatasetBuilder`] is how every importer makes one (whole or not at all),
+//! [`Dataset`] is one in memory. Importers: [`import_movielens`], [`import_table`] (an app's own CSV or Parquet),
+//! [`demo::import_demo`]; [`enrich_imdb`] completes one, [`split`] divides one.
+//!
+//! ```
+//! use cinedex_dataset::{DataRoot, Dataset, ImportOptions, TableFormat, TableImport, import_table};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! let events = folder.path().join("ratings.csv");
+//! std::fs::write(&events, "userId,movieId,rating,timestamp\n1,318,5.0,964982703\n1,50,3.5,964982704\n")?;
+//! let root = DataRoot::new(folder.path().join("data"));
+//! let import = TableImport::new(TableFormat::Csv { delimiter: b',', header: true }, vec![events]);
+//! let report = import_table(&root, "mine", &import, &ImportOptions::default(), &cinedex_domain::silent)?;
+//! assert_eq!(report.manifest.counts.interactions, 2);
+//! let dataset = Dataset::load(&root, "mine")?;
+//! assert_eq!(dataset.movies[dataset.interactions.movies[0].row()].movie_id.as_str(), "318");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod archive;
 mod builder;

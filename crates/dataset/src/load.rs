@@ -157,7 +157,7 @@ fn extend_rows<'a>(
     ids: &'a Interner,
     known: &HashMap<&str, u32>,
 ) -> Result<(), &'a str> {
-    for id in ids.iter().skip(rows.len()) {
+    for id in ids.iter_from(rows.len()) {
         rows.push(*known.get(id).ok_or(id)?);
     }
     Ok(())
@@ -172,7 +172,7 @@ struct Places {
 
 impl Places {
     fn extend<'a>(&mut self, texts: &'a Interner, table: &mut Vec<Location>) -> Result<(), &'a str> {
-        for text in texts.iter().skip(self.rows.len()) {
+        for text in texts.iter_from(self.rows.len()) {
             let place: Location = text.parse().map_err(|_| text)?;
             let row = *self.known.entry(place.clone()).or_insert_with(|| {
                 table.push(place);

@@ -45,6 +45,7 @@ pub struct InteractionReader {
     file: ParquetFile,
     /// Position in the file of each of `COLUMNS`, where it is there.
     positions: [Option<usize>; 6],
+    /// Positions that are read of the present row group, ascending.
     selected: Vec<usize>,
     row_group: usize,
     batches: Option<Batches>,
@@ -68,12 +69,10 @@ impl InteractionReader {
         let file = with_dictionaries(file)?;
         let positions = COLUMNS.map(|name| file.column(name).ok());
         check_types(&file, positions)?;
-        let mut selected: Vec<usize> = positions.iter().flatten().copied().collect();
-        selected.sort_unstable();
         Ok(Self {
             file,
             positions,
-            selected,
+            selected: Vec::new(),
             row_group: 0,
             batches: None,
             rows: 0,
@@ -99,6 +98,7 @@ impl InteractionReader {
                 if self.row_group == self.file.row_group_count() {
                     return Ok(None);
                 }
+                self.select();
                 self.batches = Some(self.file.read_row_group(self.row_group, &self.selected, BATCH_ROWS)?);
                 self.row_group += 1;
             }
@@ -128,6 +128,20 @@ impl InteractionReader {
         self.kinds.extend(self.kind_names.codes.iter().map(|&code| kinds[code as usize]));
         self.rows += rows as u64;
         Ok(Some(self.current()))
+    }
+
+    /// Chooses the columns of the next row group: those that are there, places only if any row has one, since a column of nulls
+    /// costs the decoder as much as all others together.
+    fn select(&mut self) {
+        let there =
+            self.positions.iter().enumerate().filter_map(|(which, position)| Some((which, (*position)?)));
+        self.selected = there
+            .filter(|&(which, at)| {
+                COLUMNS[which] != LOCATION || !self.file.is_empty_column(self.row_group, at)
+            })
+            .map(|(_, position)| position)
+            .collect();
+        self.selected.sort_unstable();
     }
 
     fn current(&self) -> InteractionBatch<'_> {

@@ -146,7 +146,7 @@ fn table_properties() -> WriterProperties {
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_dictionary_page_size_limit(1 << 30)
         .set_column_dictionary_enabled(ColumnPath::from(TIMESTAMP), false);
-    for column in [USER_ID, MOVIE_ID, KIND, LOCATION] {
+    for column in [USER_ID, MOVIE_ID, KIND] {
         builder = builder.set_column_statistics_enabled(ColumnPath::from(column), EnabledStatistics::None);
     }
     builder.build()

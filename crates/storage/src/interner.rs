@@ -60,6 +60,11 @@ impl Interner {
         (0..self.len() as u32).map(|code| self.get(code))
     }
 
+    /// The strings from a number on.
+    pub fn iter_from(&self, code: usize) -> impl Iterator<Item = &str> {
+        (code..self.len()).map(|code| self.get(code as u32))
+    }
+
     fn insert(&mut self, hash: u64, text: &str) -> u32 {
         let code = self.ends.len() as u32;
         self.text.push_str(text);

@@ -105,6 +105,16 @@ impl ParquetFile {
         u64::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or(0)
     }
 
+    /// Whether statistics say that a column has no value in a row group.
+    pub(crate) fn is_empty_column(&self, row_group: usize, column: usize) -> bool {
+        let name = self.schema().field(column).name();
+        let row_group = self.metadata.metadata().row_group(row_group);
+        let chunk =
+            row_group.columns().iter().find(|chunk| chunk.column_path().parts().first() == Some(name));
+        let nulls = chunk.and_then(|chunk| chunk.statistics()?.null_count_opt());
+        nulls.is_some_and(|nulls| i64::try_from(nulls) == Ok(row_group.num_rows()))
+    }
+
     /// The batches of one row group, with the columns at `columns` in the file's order.
     pub(crate) fn read_row_group(
         &self,
