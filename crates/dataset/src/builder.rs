@@ -9,6 +9,8 @@ use cinedex_domain::{InteractionKind, Movie, MovieId, RatingScale, User, UserId}
 use cinedex_storage::{AtomicDirectory, InteractionRow, InteractionWriter, Interner, StorageError};
 use cinedex_storage::{sha256_file, write_movies, write_users};
 
+use crate::MODELS_FOLDER;
+use crate::edit::link_tree;
 use crate::manifest::{Counts, DatasetManifest, FORMAT_VERSION, InputFile, Rejected, Source, TableFile};
 use crate::{DataRoot, DatasetError, Rejection};
 use crate::{INTERACTIONS_FILE, MANIFEST_FILE, MOVIES_FILE, USERS_FILE};
@@ -214,8 +216,12 @@ impl DatasetBuilder {
             notices: self.notices,
         };
         write_manifest(self.directory.path(), &manifest)?;
-        let committed =
-            if self.options.replace { self.directory.commit_replace() } else { self.directory.commit_new() };
+        let committed = if self.options.replace {
+            keep_models(&self.target, self.directory.path())?;
+            self.directory.commit_replace()
+        } else {
+            self.directory.commit_new()
+        };
         match committed {
             Ok(_) => {}
             Err(StorageError::TargetExists { .. }) => return Err(DatasetError::Exists { name: self.name }),
@@ -255,6 +261,16 @@ impl DatasetBuilder {
             rated_movies: self.interactions.movies().len() as u64,
         }
     }
+}
+
+/// Models may have been trained elsewhere and cannot be made again here: a data set that is replaced hands them on.
+fn keep_models(old: &Path, new: &Path) -> Result<(), DatasetError> {
+    let (from, to) = (old.join(MODELS_FOLDER), new.join(MODELS_FOLDER));
+    if !from.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir(&to).map_err(DatasetError::io("create", &to))?;
+    link_tree(&from, &to, &[])
 }
 
 /// The present, RFC 3339 UTC in whole seconds.

@@ -51,7 +51,7 @@ impl DatasetEdit {
 
 /// Brings everything below `from` but `except` to `to`: as hard links where the file system has them, else as copies. Files of
 /// a data set are never written in place, so sharing them is safe.
-fn link_tree(from: &Path, to: &Path, except: &[&str]) -> Result<(), DatasetError> {
+pub(crate) fn link_tree(from: &Path, to: &Path, except: &[&str]) -> Result<(), DatasetError> {
     for entry in fs::read_dir(from).map_err(DatasetError::io("list", from))? {
         let entry = entry.map_err(DatasetError::io("list", from))?;
         let (name, source) = (entry.file_name(), entry.path());

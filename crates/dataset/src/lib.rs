@@ -59,5 +59,7 @@ pub const MANIFEST_FILE: &str = "dataset.json";
 pub const MOVIES_FILE: &str = "movies.parquet";
 /// The table of users.
 pub const USERS_FILE: &str = "users.parquet";
+/// The folder of a data set that holds its models.
+pub const MODELS_FOLDER: &str = "models";
 /// The table of interactions.
 pub const INTERACTIONS_FILE: &str = "interactions.parquet";

@@ -36,7 +36,13 @@ pub struct DatasetManifest {
 }
 
 impl DatasetManifest {
-    /// The sha256 that stands for the data set in `model.json`: that of its interactions.
+    /// A sha256 that stands for the whole data set in a bundle: it changes with any table.
+    pub fn tables_sha256(&self) -> String {
+        let all: Vec<&str> = self.tables.values().map(|table| table.sha256.as_str()).collect();
+        cinedex_storage::sha256_bytes(all.concat().as_bytes())
+    }
+
+    /// The sha256 that stands for the data set in `model.json`: that of its interactions, so that facts of films may change.
     pub fn sha256(&self) -> &str {
         self.tables.get(crate::INTERACTIONS_FILE).map_or("", |table| table.sha256.as_str())
     }

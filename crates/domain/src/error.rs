@@ -27,8 +27,8 @@ pub enum DomainError {
         /// The text, cut to a printable length.
         found: String,
     },
-    /// A rating scale whose ends are not finite and ascending.
-    #[error("a rating scale needs a finite lowest value below its highest")]
+    /// A rating scale whose ends are not finite and ascending, or whose top is not above 0.
+    #[error("a rating scale needs a finite lowest value below its highest, and a highest above 0")]
     MalformedScale,
 }
 

@@ -80,9 +80,9 @@ impl RatingScale {
     /// Half a star to five stars.
     pub const FIVE_STARS: Self = Self { lowest: 0.5, highest: 5.0 };
 
-    /// Checks that both ends are finite and ascending.
+    /// Checks that both ends are finite and ascending, and that the top is above 0: preferences are shares of the top.
     pub fn new(lowest: f32, highest: f32) -> Result<Self, DomainError> {
-        if lowest.is_finite() && highest.is_finite() && lowest < highest {
+        if lowest.is_finite() && highest.is_finite() && lowest < highest && highest > 0.0 {
             Ok(Self { lowest, highest })
         } else {
             Err(DomainError::MalformedScale)
@@ -136,6 +136,8 @@ mod tests {
     fn a_scale_must_ascend_and_be_finite() {
         assert!(RatingScale::new(1.0, 5.0).is_ok());
         assert!(RatingScale::new(5.0, 5.0).is_err());
+        assert!(RatingScale::new(-10.0, -1.0).is_err());
+        assert!(RatingScale::new(-5.0, 0.0).is_err());
         assert!(RatingScale::new(f32::NAN, 5.0).is_err());
         assert!(!RatingScale::FIVE_STARS.contains(f32::NAN));
         assert!(serde_json::from_str::<RatingScale>(r#"{"lowest":5,"highest":1}"#).is_err());

@@ -20,6 +20,16 @@ pub enum ModelError {
         /// What it must be.
         expected: &'static str,
     },
+    /// A table that is not the one that `model.json` was written with.
+    #[error("{} has sha256 {found}, model.json says {expected}: it was altered; train again, or take the entry out of \"tables\"", path.display())]
+    AlteredTable {
+        /// The table.
+        path: PathBuf,
+        /// Its SHA-256.
+        found: String,
+        /// That of `model.json`.
+        expected: String,
+    },
     /// Nobody likes anything in the data.
     #[error(
         "there is nothing to learn from: no positive preference among {entries} entries; check the rating scale"

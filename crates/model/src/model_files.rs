@@ -1,6 +1,7 @@
 //! A model on disk: `model.json` and one Parquet table each for movies and users. The contract with every trainer: what has
 //! these columns is read, whoever wrote it, and whatever `model.json` does not say is taken for a foreign model's.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -8,7 +9,8 @@ use cinedex_domain::{
     BlendSettings, Metric, ModelSettings, MovieId, PreferencePolicy, RatingScale, UserId, compare_ids,
 };
 use cinedex_storage::{
-    AtomicDirectory, EmbeddingColumns, Embeddings, read_embeddings, write_embeddings, write_file_atomically,
+    AtomicDirectory, EmbeddingColumns, Embeddings, read_embeddings, sha256_file, write_embeddings,
+    write_file_atomically,
 };
 use cinedex_vectors::Matrix;
 use serde::{Deserialize, Serialize};
@@ -43,6 +45,9 @@ pub struct ModelManifest {
     /// Figures of an evaluation, by whatever names; null without.
     #[serde(default)]
     pub evaluation: Value,
+    /// SHA-256 of the tables beside it, by file name; what stands here is checked when the model is read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tables: BTreeMap<String, String>,
 }
 
 impl ModelManifest {
@@ -66,7 +71,7 @@ impl ModelManifest {
 pub struct DataSetReference {
     /// Its name.
     pub name: String,
-    /// SHA-256 of its `dataset.json`, lower-case hex.
+    /// SHA-256 of its interactions, lower-case hex.
     pub sha256: String,
 }
 
@@ -102,16 +107,23 @@ impl Model {
     /// Writes the model as `directory`, atomically; a model that is there is replaced.
     pub fn write(&self, directory: &Path) -> Result<(), ModelError> {
         let target = AtomicDirectory::create(directory)?;
-        let path = target.path().join(MANIFEST_FILE);
-        let manifest =
-            serde_json::to_vec_pretty(&self.manifest).map_err(|source| malformed(&path, source))?;
-        write_file_atomically(&path, &manifest)?;
         let movies = embeddings(self.movie_ids.iter().map(MovieId::as_str), &self.movie_factors);
         write_embeddings(&target.path().join(MOVIES_FILE), "movie_id", &movies)?;
         if let Some((ids, factors)) = &self.users {
             let users = embeddings(ids.iter().map(UserId::as_str), factors);
             write_embeddings(&target.path().join(USERS_FILE), "user_id", &users)?;
         }
+        let mut manifest = self.manifest.clone();
+        manifest.tables.clear();
+        for file in [MOVIES_FILE, USERS_FILE] {
+            let path = target.path().join(file);
+            if path.exists() {
+                manifest.tables.insert(file.to_owned(), sha256_file(&path)?);
+            }
+        }
+        let path = target.path().join(MANIFEST_FILE);
+        let bytes = serde_json::to_vec_pretty(&manifest).map_err(|source| malformed(&path, source))?;
+        write_file_atomically(&path, &bytes)?;
         target.commit_replace()?;
         Ok(())
     }
@@ -123,7 +135,15 @@ impl Model {
         let movies = directory.join(MOVIES_FILE);
         let users = directory.join(USERS_FILE);
         let users = users.exists().then_some(users.as_path());
-        Self::from_tables(&movies, users, Some(&directory.join(MANIFEST_FILE)), columns)
+        let model = Self::from_tables(&movies, users, Some(&directory.join(MANIFEST_FILE)), columns)?;
+        for (file, expected) in &model.manifest.tables {
+            let path = directory.join(file);
+            let found = sha256_file(&path)?;
+            if found != *expected {
+                return Err(ModelError::AlteredTable { path, found, expected: expected.clone() });
+            }
+        }
+        Ok(model)
     }
 
     /// Reads tables that lie anywhere, with or without a manifest; as [`read`](Self::read).
@@ -260,6 +280,7 @@ mod tests {
                 parameters: serde_json::to_value(&parameters).unwrap(),
                 data_set: Some(DataSetReference { name: "small".into(), sha256: "00".into() }),
                 evaluation: json!({"ndcg@100": 0.4}),
+                tables: BTreeMap::new(),
             },
             movie_ids: ["2", "10", "tt1"].iter().map(|id| MovieId::new(id).unwrap()).collect(),
             movie_factors: Matrix::from_packed(2, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
@@ -273,11 +294,26 @@ mod tests {
         let directory = folder.path().join("default");
         let mut model = model();
         model.write(&directory).unwrap();
-        assert_eq!(Model::read(&directory, &ModelColumns::default()).unwrap(), model);
+        let read = Model::read(&directory, &ModelColumns::default()).unwrap();
+        model.manifest.tables.clone_from(&read.manifest.tables);
+        assert_eq!(read, model);
+        assert_eq!(ModelManifest::read(&directory).unwrap().sha256(), read.manifest.sha256());
         model.users = None;
         model.manifest.created = None;
         model.write(&directory).unwrap();
+        model.manifest.tables.remove(USERS_FILE);
         assert_eq!(Model::read(&directory, &ModelColumns::default()).unwrap(), model);
+    }
+
+    #[test]
+    fn a_table_that_was_altered_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().join("default");
+        model().write(&directory).unwrap();
+        let other = Embeddings { ids: vec!["2".into()], dimension: 2, values: vec![9.0, 9.0] };
+        write_embeddings(&directory.join(MOVIES_FILE), "movie_id", &other).unwrap();
+        let error = Model::read(&directory, &ModelColumns::default()).unwrap_err();
+        assert!(matches!(error, ModelError::AlteredTable { .. }), "{error}");
     }
 
     #[test]

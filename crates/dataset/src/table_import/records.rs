@@ -320,12 +320,18 @@ fn columns_of(path: &Path, format: TableFormat) -> Result<Vec<String>, DatasetEr
         None => Err(wrong("the file is empty")),
         Some((_, Found::Malformed(UNCLOSED))) => Err(wrong("a quote in its first line is not closed")),
         Some((_, Found::Malformed(reason))) => Err(wrong(&format!("its first line is not CSV: {reason}"))),
-        Some((_, Found::Record(record))) => Ok((0..record.ends.len())
-            .map(|column| match record.field(column) {
+        Some((_, Found::Record(record))) => {
+            let name = |column| match record.field(column) {
                 Some(name) if header => name.to_owned(),
                 _ => (column + 1).to_string(),
-            })
-            .collect()),
+            };
+            let columns: Vec<String> = (0..record.ends.len()).map(name).collect();
+            let repeated = |(at, name): &(usize, &String)| !name.is_empty() && columns[..*at].contains(name);
+            match columns.iter().enumerate().find(repeated) {
+                Some((_, name)) => Err(wrong(&format!("its first line names the column {name:?} twice"))),
+                None => Ok(columns),
+            }
+        }
     }
 }
 

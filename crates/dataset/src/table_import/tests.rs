@@ -267,3 +267,25 @@ fn ids_may_be_unicode_but_not_longer_than_256_bytes() {
     assert!(report.examples[0].found.chars().count() <= 61);
     assert!(world.load().movies.iter().any(|movie| movie.title == "映画"));
 }
+
+#[test]
+fn a_header_that_names_a_column_twice_is_refused() {
+    let world = World::new();
+    let import = TableImport::new(CSV, vec![world.write("e.csv", "user,user,movie,rating\n1,2,10,5\n")]);
+    let error = world.import(&import).unwrap_err().to_string();
+    assert!(error.contains("\"user\" twice"), "{error}");
+    assert!(world.is_empty());
+}
+
+#[test]
+fn a_data_set_that_is_replaced_hands_its_models_on() {
+    let world = World::new();
+    let import = TableImport::new(CSV, vec![world.write("e.csv", "user,movie,rating\n1,10,5\n")]);
+    world.import(&import).unwrap();
+    let model = world.root.path_of("set").unwrap().join("models/mine/movie_embeddings.parquet");
+    fs::create_dir_all(model.parent().unwrap()).unwrap();
+    fs::write(&model, "precious").unwrap();
+    let options = ImportOptions { replace: true, ..ImportOptions::default() };
+    import_table(&world.root, "set", &import, &options, &silent).unwrap();
+    assert_eq!(fs::read(&model).unwrap(), b"precious");
+}
