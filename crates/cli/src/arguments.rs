@@ -153,7 +153,7 @@ pub(crate) struct TargetArguments {
     /// Name of the data set: lower-case letters, digits, dot, dash, underscore.
     #[arg(long)]
     pub(crate) name: String,
-    /// Replace a data set of that name, atomically.
+    /// Replace a data set of that name, atomically; its models stay.
     #[arg(long)]
     pub(crate) replace: bool,
     /// Share of rows that may be rejected before the import fails, 0 to 1.
@@ -230,7 +230,7 @@ pub(crate) struct DownloadArguments {
     /// Name of the data set [default: the same].
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// Replace a data set of that name, atomically.
+    /// Replace a data set of that name, atomically; its models stay.
     #[arg(long)]
     pub(crate) replace: bool,
     /// Fetch from this address instead of GroupLens.
@@ -256,7 +256,7 @@ pub(crate) struct TrainerArguments {
     /// Seed of the initial embeddings.
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-    /// Threads [default: one a core].
+    /// Threads; 0 is one a core [default: 0].
     #[arg(long)]
     pub(crate) threads: Option<usize>,
 }
@@ -304,7 +304,7 @@ pub(crate) struct EvaluateArguments {
     /// Models: ials, popularity, recent-popularity; repeat it to compare.
     #[arg(long = "model", default_values_t = [String::from("ials")])]
     pub(crate) models: Vec<String>,
-    /// Judge the engine as this bundle serves it, beside the models.
+    /// Judge the engine as this bundle serves it, beside the models; what it was trained on is not held out from it.
     #[arg(long, value_name = "VERSION")]
     pub(crate) bundle: Option<String>,
     /// Share of training, by time, that recent popularity counts.
@@ -337,6 +337,9 @@ pub(crate) enum IndexCommand {
         /// Lowest recall@10 of the graph against the exact scan with which a bundle may go live.
         #[arg(long, default_value_t = 0.9, value_name = "RECALL")]
         min_recall: f64,
+        /// Lowest share of the films with interactions that must have an embedding for a bundle to go live.
+        #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
+        min_coverage: f64,
         /// Earlier bundles that stay for roll-back.
         #[arg(long, default_value_t = 3, value_name = "COUNT")]
         keep: usize,
@@ -364,7 +367,7 @@ pub(crate) enum IndexCommand {
 #[derive(Debug, Args)]
 pub(crate) struct RecommendArguments {
     /// A user id.
-    #[arg(required_unless_present = "liked", conflicts_with = "liked")]
+    #[arg(required_unless_present_any = ["liked", "disliked"], conflicts_with_all = ["liked", "disliked"])]
     pub(crate) user: Option<String>,
     /// Movie ids or titles that someone liked; repeat it or give several.
     #[arg(long, num_args = 1.., value_name = "MOVIE")]

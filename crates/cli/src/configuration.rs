@@ -1,5 +1,6 @@
 //! The configuration in force: flags over environment over `cinedex.toml` over defaults.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -95,6 +96,11 @@ fn set(table: &mut Table, field: &str, text: &str) -> Result<()> {
     let value = match table.get(field) {
         Some(Value::Integer(_)) => Value::Integer(text.parse().context("a whole number is needed")?),
         Some(Value::Boolean(_)) => Value::Boolean(text.parse().context("true or false is needed")?),
+        _ if field == "bind" => {
+            let bind: SocketAddr =
+                text.parse().context("an address and a port are needed, 127.0.0.1:8080")?;
+            Value::String(bind.to_string())
+        }
         _ => Value::String(text.to_owned()),
     };
     table.insert(field.to_owned(), value);
@@ -138,6 +144,6 @@ mod tests {
         check("workers", "FIELD=VALUE");
         check("wrokers=1", "known are");
         check("workers=many", "whole number");
-        check("bind=nowhere", "how to serve");
+        check("bind=nowhere", "--set bind=nowhere");
     }
 }

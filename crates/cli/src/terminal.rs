@@ -12,8 +12,8 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts the log on stderr; `CINEDEX_LOG` says what is logged, warnings by default.
 pub(crate) fn start_log(json: bool) {
-    let filter = EnvFilter::try_from_env("CINEDEX_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let wanted = std::env::var("CINEDEX_LOG").unwrap_or_default();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter(&wanted)).with_writer(std::io::stderr);
     if json {
         builder.json().init();
     } else {
@@ -111,6 +111,15 @@ fn style(bounded: bool) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
+/// What is logged: warnings if nothing (or nothing that can be understood) is wanted. actix logs an error for each malformed
+/// request, which any client can send; that is left out unless it is asked for by name.
+fn filter(wanted: &str) -> EnvFilter {
+    let wanted = if wanted.trim().is_empty() { "warn" } else { wanted };
+    let directives =
+        if wanted.contains("actix_http") { wanted.to_owned() } else { format!("{wanted},actix_http=off") };
+    EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("warn,actix_http=off"))
+}
+
 /// A note on stderr, beside the result.
 pub(crate) fn note(text: &str) {
     // Nobody is left to tell if stderr is closed.
@@ -162,6 +171,30 @@ pub(crate) fn thousands(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whether an error of actix and a warning of the server are logged.
+    fn check(wanted: &str, expect: (bool, bool)) {
+        use tracing::Level;
+        let subscriber =
+            tracing_subscriber::fmt().with_env_filter(filter(wanted)).with_writer(std::io::sink).finish();
+        let logged = tracing::subscriber::with_default(subscriber, || {
+            (
+                tracing::event_enabled!(target: "actix_http::h1::dispatcher", Level::ERROR),
+                tracing::event_enabled!(target: "cinedex_server::service", Level::WARN),
+            )
+        });
+        assert_eq!(logged, expect, "{wanted}");
+    }
+
+    #[test]
+    fn malformed_requests_do_not_fill_the_log() {
+        check("", (false, true));
+        check("debug", (false, true));
+        check("cinedex_server=info", (false, true));
+        check("error", (false, false));
+        check("=!=", (false, true));
+        check("warn,actix_http=error", (true, true));
+    }
 
     #[test]
     fn thousands_are_set_apart() {

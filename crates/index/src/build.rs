@@ -105,6 +105,7 @@ pub fn build(
     let pool = pool.map_err(|error| {
         IndexError::io("start the threads for", root.path(), std::io::Error::other(error))
     })?;
+    root.sweep();
     let staging = AtomicDirectory::create(&root.path().join("building"))?;
     let work = Work { directory: staging.path(), input, options, progress, cancel };
     let made = pool.install(|| work.make())?;
@@ -116,6 +117,7 @@ pub fn build(
     let target = AtomicDirectory::create(&root.path().join(version.as_str()))?;
     for name in manifest.files.keys().map(String::as_str).chain([MANIFEST]) {
         let (from, to) = (staging.path().join(name), target.path().join(name));
+        protect(&from)?;
         fs::rename(&from, to).map_err(|source| IndexError::io("move", &from, source))?;
     }
     target.commit_new()?;
@@ -267,6 +269,22 @@ impl Work<'_> {
         fs::write(&path, bytes).map_err(|source| IndexError::io("write", &path, source))?;
         Ok((manifest, version))
     }
+}
+
+/// Takes away every right to write: what is mapped must not change, and an accident should fail. Elsewhere than on Unix a
+/// read-only file could not be removed either.
+fn protect(path: &Path) -> Result<(), IndexError> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::metadata(path)
+            .map(|metadata| fs::Permissions::from_mode(metadata.permissions().mode() & 0o444))
+            .and_then(|permissions| fs::set_permissions(path, permissions))
+            .map_err(|source| IndexError::io("protect", path, source))?;
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
 }
 
 fn entry_of(path: &Path, checksum: u64) -> Result<FileEntry, IndexError> {

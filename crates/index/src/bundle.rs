@@ -76,6 +76,10 @@ pub struct History<'a> {
 
 /// One open version of the index. All questions are answered without locks (but for the short one around the popularity of
 /// places) and without reading files.
+///
+/// Its files are mapped, not read, and were checked when it was opened. Removing them is harmless, the maps keep them;
+/// changing one in place while it is open is outside what can be survived: answers become wrong, and a shorter file ends the
+/// process. Bundles are replaced, never edited, and their files are read-only to make an accident fail.
 #[derive(Debug)]
 pub struct Bundle {
     version: Version,

@@ -70,18 +70,18 @@ pub enum IndexError {
         /// The directory of all versions.
         root: PathBuf,
     },
-    /// No version was ever activated.
-    #[error("no index is live in {}; run cinedex index build, or cinedex index activate", root.display())]
+    /// Nothing says which version is live.
+    #[error("no bundle is live in {}; run cinedex index build or activate", root.display())]
     NoCurrent {
         /// The directory of all versions.
         root: PathBuf,
     },
-    /// No version that is there can be opened.
+    /// Neither the live version nor one that was live before can be opened.
     #[error("no usable index in {}: {reason}; run cinedex index build", root.display())]
     NothingUsable {
         /// The directory of all versions.
         root: PathBuf,
-        /// Why the last one tried was refused.
+        /// Why the live one was refused.
         #[source]
         reason: Box<IndexError>,
     },

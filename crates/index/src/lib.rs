@@ -4,7 +4,7 @@
 //! data sets.
 //!
 //! - [`build`] makes a bundle from a [`BundleInput`] and measures it; it does not make it live.
-//! - [`IndexRoot`] is the directory of all versions and of the `CURRENT` pointer.
+//! - [`IndexRoot`] is the directory of all versions, of the `CURRENT` pointer and of the `HISTORY` of what was live.
 //! - [`Bundle`] is one open version, immutable and shared between threads.
 //!
 //! For-user is maximum inner product, similar is cosine; see [`Retrieval`] for which index answered.
@@ -33,6 +33,7 @@ mod error;
 mod filters;
 mod freeze;
 mod graph;
+mod history;
 mod hnsw;
 mod input;
 mod manifest;
@@ -56,5 +57,5 @@ pub use manifest::{
     Breadth, BuildFigures, Calibration, Counts, FORMAT_VERSION, FileEntry, Manifest, Planner,
 };
 pub use popularity::{PlaceIndex, PopularityIndex, ResolvedPlace};
-pub use root::{IndexRoot, VerifyReport, VersionSummary};
+pub use root::{CurrentStamp, IndexRoot, VerifyReport, VersionSummary};
 pub use version::Version;

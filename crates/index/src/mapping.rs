@@ -47,7 +47,8 @@ impl Mapping {
         let file = File::open(path)?;
         // SAFETY: a map is undefined behaviour if the file shrinks or changes under it. The files of a bundle are written in
         // a temporary directory, renamed into place whole, and never written again by this program: a new index is a new
-        // directory, and removing one unlinks its files, which keeps the pages of maps that are open. The map is private
+        // directory, and removing one unlinks its files, which keeps the pages of maps that are open. They are read-only,
+        // against accidents; who edits one in place while it is served breaks the contract of `Bundle`. The map is private
         // to this process.
         let map = unsafe { MmapOptions::new().map_copy_read_only(&file)? };
         Ok(Self { map })

@@ -1,4 +1,5 @@
-//! The demo world, prepared: imported, trained and indexed where that has not been done yet, untouched where it has.
+//! The demo world, prepared: imported, trained and indexed where that has not been done yet or is out of date, untouched
+//! where it is current.
 
 use std::sync::atomic::AtomicBool;
 
@@ -8,6 +9,7 @@ use cinedex_domain::Progress;
 use cinedex_index::{IndexRoot, Version};
 use cinedex_model::ModelManifest;
 
+use crate::training::is_as_trained_now;
 use crate::{BuildRequest, PipelineError, TrainRequest, build_and_publish, model_path, train};
 
 /// Name of the embedded world's data set.
@@ -28,7 +30,8 @@ pub struct DemoReport {
 }
 
 /// Makes sure that `indexes` serves the embedded world, or the data set `dataset`: imports, trains and builds what is
-/// missing or out of date.
+/// missing, damaged or out of date. A data set of another kind under the demo's name is refused; a model of another trainer is
+/// served as it is.
 pub fn prepare_demo(
     data: &DataRoot,
     indexes: &IndexRoot,
@@ -37,35 +40,109 @@ pub fn prepare_demo(
     cancel: &AtomicBool,
 ) -> Result<DemoReport, PipelineError> {
     let name = dataset.unwrap_or(DEMO_NAME);
-    let mut prepared = false;
-    let manifest = match data.manifest(name) {
-        Ok(manifest) if dataset.is_some() || is_current(&manifest) => manifest,
-        Err(error) if dataset.is_some() => return Err(error.into()),
-        _ => {
-            prepared = true;
-            let options = ImportOptions { replace: true, ..ImportOptions::default() };
-            import_demo(data, name, &options, &DemoParameters::default(), progress)?.manifest
-        }
+    let manifest = match dataset {
+        Some(name) => data.manifest(name)?,
+        None => demo_world(data, progress)?,
     };
     let request = TrainRequest { dataset: name.to_owned(), ..TrainRequest::default() };
-    let model = model_path(data, name, &request.model)?;
-    let trained = ModelManifest::read(&model).ok().and_then(|manifest| manifest.data_set);
-    if trained.is_none_or(|trained| trained.sha256 != manifest.sha256()) {
-        prepared = true;
+    let path = model_path(data, name, &request.model)?;
+    let model = ModelManifest::read(&path).ok();
+    let stale = match &model {
+        None => !path.exists(),
+        Some(model) if dataset.is_none() => !is_as_trained_now(model, &manifest, &request),
+        Some(model) => model.data_set.as_ref().is_some_and(|trained| trained.sha256 != manifest.sha256()),
+    };
+    if stale {
         train(data, &request, progress, cancel)?;
     }
-    if !prepared && let Some(version) = live_bundle(indexes, &manifest) {
-        return Ok(DemoReport { manifest, version, prepared });
+    if !stale && let Some(version) = live_bundle(indexes, &manifest, model.as_ref()) {
+        return Ok(DemoReport { manifest, version, prepared: false });
     }
     let request = BuildRequest { dataset: name.to_owned(), keep: KEEP, ..BuildRequest::default() };
     let version = build_and_publish(data, indexes, &request, progress, cancel)?.build.version;
     Ok(DemoReport { manifest, version, prepared: true })
 }
 
-/// The live bundle, if it was made from this very data set and is readable.
-fn live_bundle(indexes: &IndexRoot, manifest: &DatasetManifest) -> Option<Version> {
+/// The embedded world as a data set, made anew if this program would make another.
+fn demo_world(data: &DataRoot, progress: Progress<'_>) -> Result<DatasetManifest, PipelineError> {
+    let replace = match data.manifest(DEMO_NAME) {
+        Ok(manifest) if is_current(&manifest) => return Ok(manifest),
+        Ok(manifest) if manifest.source.kind == "demo" => true,
+        Ok(_) => return Err(PipelineError::NotTheDemo { name: DEMO_NAME.to_owned() }),
+        // Nothing there, or nothing that can be read: the import refuses what it must not replace.
+        Err(_) => false,
+    };
+    let options = ImportOptions { replace, ..ImportOptions::default() };
+    Ok(import_demo(data, DEMO_NAME, &options, &DemoParameters::default(), progress)?.manifest)
+}
+
+/// The live bundle, if it was made from just this data set and model and every byte of it is sound.
+fn live_bundle(
+    indexes: &IndexRoot,
+    data: &DatasetManifest,
+    model: Option<&ModelManifest>,
+) -> Option<Version> {
     let version = indexes.current().ok()??;
-    let summary = indexes.versions().ok()?.into_iter().find(|summary| summary.version == version)?;
-    let inputs = summary.manifest.ok()?.inputs;
-    (inputs.dataset == manifest.name && inputs.dataset_sha256 == manifest.sha256()).then_some(version)
+    let bundle = indexes.open(&version).ok()?;
+    let inputs = &bundle.manifest().inputs;
+    let same_model = model.is_some_and(|model| inputs.model_sha256 == model.sha256());
+    (inputs.dataset == data.name && inputs.dataset_sha256 == data.tables_sha256() && same_model)
+        .then_some(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use cinedex_domain::silent;
+
+    use super::*;
+    use crate::test_world::{NAME, small};
+
+    fn prepare(
+        data: &DataRoot,
+        indexes: &IndexRoot,
+        dataset: Option<&str>,
+    ) -> Result<DemoReport, PipelineError> {
+        prepare_demo(data, indexes, dataset, &silent, &AtomicBool::new(false))
+    }
+
+    #[test]
+    fn what_is_current_is_left_and_what_is_damaged_or_stale_is_made_again() {
+        let (folder, data) = small();
+        let indexes = IndexRoot::new(folder.path().join("indexes"));
+        let first = prepare(&data, &indexes, Some(NAME)).unwrap();
+        assert!(first.prepared);
+        let second = prepare(&data, &indexes, Some(NAME)).unwrap();
+        assert!(!second.prepared && second.version == first.version);
+        let bundle = indexes.path().join(first.version.as_str());
+        for entry in fs::read_dir(&bundle).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "bin") {
+                fs::remove_file(path).unwrap();
+                break;
+            }
+        }
+        let third = prepare(&data, &indexes, Some(NAME)).unwrap();
+        assert!(third.prepared && third.version != first.version);
+        let model = model_path(&data, NAME, "ials").unwrap();
+        fs::remove_dir_all(&model).unwrap();
+        assert!(prepare(&data, &indexes, Some(NAME)).unwrap().prepared);
+        assert!(model.exists());
+    }
+
+    #[test]
+    fn a_data_set_of_ones_own_called_demo_is_never_replaced() {
+        let (folder, data) = small();
+        let own = data.path_of(NAME).unwrap();
+        let demo = data.path_of(DEMO_NAME).unwrap();
+        fs::rename(&own, &demo).unwrap();
+        let manifest = fs::read_to_string(demo.join("dataset.json")).unwrap();
+        let renamed =
+            manifest.replace(&format!("\"name\": \"{NAME}\""), &format!("\"name\": \"{DEMO_NAME}\""));
+        fs::write(demo.join("dataset.json"), renamed).unwrap();
+        let outcome = prepare(&data, &IndexRoot::new(folder.path().join("indexes")), None);
+        assert!(matches!(outcome, Err(PipelineError::NotTheDemo { .. })), "{outcome:?}");
+        assert!(demo.join("interactions.parquet").exists());
+    }
 }

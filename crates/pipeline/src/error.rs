@@ -1,5 +1,7 @@
 //! What can stop a job.
 
+use std::path::PathBuf;
+
 use cinedex_dataset::DatasetError;
 use cinedex_index::IndexError;
 use cinedex_model::ModelError;
@@ -40,6 +42,20 @@ pub enum PipelineError {
         "\"{name}\" cannot name a model: use 1 to 64 lower-case letters, digits, dot, dash or underscore"
     )]
     ModelName {
+        /// The name.
+        name: String,
+    },
+    /// A model that was not trained here, where a trained one is to be written.
+    #[error("{} was not trained by cinedex and is not replaced: choose another --model, or move it away", path.display())]
+    ForeignModel {
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// A data set that is not the demo world, under the demo world's name.
+    #[error(
+        "data set \"{name}\" is not the demo world and is not replaced: import it under another name and use --dataset"
+    )]
+    NotTheDemo {
         /// The name.
         name: String,
     },

@@ -78,15 +78,13 @@ pub fn evaluate_dataset(
         }
     };
     let judge = Judge { training: &split.training, matrix: matrix(&split.training), protocol, request };
-    let served = match &request.bundle {
-        Some(version) => Some(ServedRanker::open(indexes, version, &split.training)?),
-        None => None,
-    };
+    let served = served(indexes, request, &split.training)?;
     judge.all(served, || Ok(split.test.clone()), progress, cancel)
 }
 
-/// Trains on one file and judges on others, which are read only after training.
+/// Trains on one file and judges on others, which are read only after training. For a bundle see [`evaluate_dataset`].
 pub fn evaluate_files(
+    indexes: &IndexRoot,
     files: &SplitFiles,
     request: &EvaluateRequest,
     progress: Progress<'_>,
@@ -95,8 +93,18 @@ pub fn evaluate_files(
     let training = read_training(&files.train)?;
     let protocol = if files.fold_in.is_some() { Protocol::strong() } else { Protocol::temporal() };
     let judge = Judge { training: &training, matrix: matrix(&training), protocol, request };
+    let served = served(indexes, request, &training)?;
     let held_out = || Ok(read_held_out(&training, files.fold_in.as_deref(), &files.held_out)?.users);
-    judge.all(None, held_out, progress, cancel)
+    judge.all(served, held_out, progress, cancel)
+}
+
+fn served(
+    indexes: &IndexRoot,
+    request: &EvaluateRequest,
+    training: &TrainingSet,
+) -> Result<Option<ServedRanker>, PipelineError> {
+    let open = |version| ServedRanker::open(indexes, version, training);
+    request.bundle.as_ref().map(open).transpose()
 }
 
 fn matrix(training: &TrainingSet) -> Csr<f32> {
@@ -121,6 +129,11 @@ impl Judge<'_> {
         progress: Progress<'_>,
         cancel: &AtomicBool,
     ) -> Result<Vec<Evaluation>, PipelineError> {
+        let unknown = |name: &&String| !MODELS.split(", ").any(|known| known == **name);
+        if let Some(name) = self.request.models.iter().find(unknown) {
+            let name = name.chars().take(60).collect();
+            return Err(PipelineError::UnknownModel { name, known: MODELS });
+        }
         let mut rankers: Vec<(Box<dyn Ranker>, f64)> = Vec::new();
         for name in &self.request.models {
             let began = Instant::now();
@@ -156,16 +169,12 @@ impl Judge<'_> {
                 Ok(Box::new(IalsRanker::new(factors.movies, parameters.fold_in())))
             }
             "popularity" => Ok(Box::new(Popularity::new(&self.matrix))),
-            "recent-popularity" => {
+            _ => {
                 let positive = self.training.events.iter().filter(|event| event.preference > 0.0);
                 let events: Vec<(MovieIndex, i64)> =
                     positive.map(|event| (event.movie, event.timestamp_ms)).collect();
                 let movies = self.training.movie_ids.len();
                 Ok(Box::new(RecentPopularity::new(movies, &events, self.request.recent_share)))
-            }
-            _ => {
-                let name = name.chars().take(60).collect();
-                Err(PipelineError::UnknownModel { name, known: MODELS })
             }
         }
     }

@@ -20,17 +20,26 @@ use crate::{PipelineError, model_path};
 pub struct Gate {
     /// Lowest recall@10 of the graph against the exact scan, 0 to 1.
     pub min_recall: f64,
+    /// Lowest share of the films with interactions that have an embedding, 0 to 1.
+    pub min_coverage: f64,
 }
 
 impl Default for Gate {
     fn default() -> Self {
-        Self { min_recall: 0.9 }
+        Self { min_recall: 0.9, min_coverage: 0.5 }
     }
 }
 
 impl Gate {
     /// Why what was measured does not pass; `None` if it does.
-    fn refuse(self, calibration: &Calibration) -> Option<String> {
+    fn refuse(self, calibration: &Calibration, embedded_movies: u64, rated_movies: u64) -> Option<String> {
+        let coverage = embedded_movies as f64 / rated_movies.max(1) as f64;
+        if embedded_movies == 0 || coverage < self.min_coverage {
+            return Some(format!(
+                "{embedded_movies} films have an embedding, of {rated_movies} with interactions: the gate asks for a share of {}",
+                self.min_coverage
+            ));
+        }
         let measured = calibration.queries > 0 && calibration.planner.graph_from_movies.is_some();
         (measured && calibration.recall_at_10 < self.min_recall).then(|| {
             format!(
@@ -101,9 +110,21 @@ pub fn build_and_publish(
 ) -> Result<PublishReport, PipelineError> {
     progress(Step { stage: "read", done: 0, total: None });
     let dataset = Dataset::load(data, &request.dataset)?;
-    let model = Model::read(&model_path(data, &request.dataset, &request.model)?, &columns(request))?;
+    let mut model = Model::read(&model_path(data, &request.dataset, &request.model)?, &columns(request))?;
+    if model.manifest.data_set.is_none() {
+        // A foreign model does not say on which scale people rate; the data set does.
+        model.manifest.settings.rating_scale = dataset.manifest.rating_scale;
+    }
     let build = build_bundle(indexes, &dataset, &model, request, progress, cancel)?;
-    let refused = request.gate.refuse(&build.manifest.calibration);
+    let embedded_movies = build.manifest.counts.embedded_movies;
+    let refused = request.gate.refuse(
+        &build.manifest.calibration,
+        embedded_movies,
+        dataset.manifest.counts.rated_movies,
+    );
+    if let Some(reason) = &refused {
+        indexes.mark_refused(&build.version, reason)?;
+    }
     let activated = request.activate && refused.is_none();
     let mut removed = Vec::new();
     if activated {
@@ -239,7 +260,7 @@ fn provenance(dataset: &Dataset, model: &Model) -> Provenance {
     let manifest = &dataset.manifest;
     Provenance {
         dataset: manifest.name.clone(),
-        dataset_sha256: manifest.sha256().to_owned(),
+        dataset_sha256: manifest.tables_sha256(),
         title: manifest.source.title.clone(),
         licence_notice: manifest.source.licence.clone(),
         model: model.manifest.name.clone(),
@@ -301,9 +322,41 @@ mod tests {
     #[test]
     fn a_graph_below_the_gate_is_kept_but_not_live() {
         let mut calibration = Calibration { queries: 10, recall_at_10: 0.8, ..Calibration::default() };
-        assert_eq!(Gate { min_recall: 0.9 }.refuse(&calibration), None, "the graph is never asked");
+        let refuse = |min_recall, calibration: &Calibration, embedded| {
+            Gate { min_recall, ..Gate::default() }.refuse(calibration, embedded, 100)
+        };
+        assert_eq!(refuse(0.9, &calibration, 100), None, "the graph is never asked");
         calibration.planner.graph_from_movies = Some(100);
-        assert!(Gate { min_recall: 0.9 }.refuse(&calibration).unwrap().contains("0.800"));
-        assert_eq!(Gate { min_recall: 0.8 }.refuse(&calibration), None);
+        assert!(refuse(0.9, &calibration, 100).unwrap().contains("0.800"));
+        assert_eq!(refuse(0.8, &calibration, 100), None);
+        assert!(refuse(0.8, &calibration, 49).unwrap().contains("49 films"));
+        assert!(refuse(0.8, &calibration, 0).unwrap().contains("0 films"));
+    }
+
+    #[test]
+    fn a_model_of_few_films_is_marked_and_not_live() {
+        let (_folder, data, indexes) = trained();
+        let gate = Gate { min_coverage: 1.5, ..Gate::default() };
+        let report = publish(
+            &data,
+            &indexes,
+            &BuildRequest { dataset: NAME.to_owned(), gate, ..BuildRequest::default() },
+        );
+        assert!(!report.activated && report.refused.is_some());
+        assert_eq!(indexes.current().unwrap(), None);
+        assert_eq!(indexes.versions().unwrap()[0].refused, report.refused);
+    }
+
+    #[test]
+    fn training_never_replaces_a_model_of_another_trainer() {
+        let (_folder, data) = small();
+        let path = model_path(&data, NAME, "mine").unwrap();
+        std::fs::create_dir_all(&path).unwrap();
+        std::fs::write(path.join("movie_embeddings.parquet"), "precious").unwrap();
+        let request =
+            TrainRequest { dataset: NAME.to_owned(), model: "mine".to_owned(), ..TrainRequest::default() };
+        let outcome = train(&data, &request, &silent, &AtomicBool::new(false));
+        assert!(matches!(outcome, Err(PipelineError::ForeignModel { .. })));
+        assert_eq!(std::fs::read(path.join("movie_embeddings.parquet")).unwrap(), b"precious");
     }
 }

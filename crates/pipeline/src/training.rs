@@ -1,6 +1,7 @@
 //! Learns a model from a data set and stores it beside it.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -54,6 +55,9 @@ pub struct TrainReport {
     pub train_seconds: f64,
 }
 
+/// The algorithm that `model.json` names.
+const ALGORITHM: &str = "ials";
+
 /// How popularity mixes in for the models that we train: it decides between films that taste cannot tell apart, and a tenth
 /// of its weight is left at 45 interactions.
 pub(crate) const BLEND: BlendSettings =
@@ -69,7 +73,13 @@ pub fn model_path(root: &DataRoot, dataset: &str, model: &str) -> Result<PathBuf
     Ok(root.path_of(dataset)?.join("models").join(model))
 }
 
-/// Learns a model; an earlier one of the name is replaced, atomically.
+/// A model that was not trained here cannot be made again here, so training never replaces it.
+fn refuse_foreign(path: &Path) -> Result<(), PipelineError> {
+    let ours = || ModelManifest::read(path).is_ok_and(|manifest| manifest.settings.algorithm == ALGORITHM);
+    if path.exists() && !ours() { Err(PipelineError::ForeignModel { path: path.to_owned() }) } else { Ok(()) }
+}
+
+/// Learns a model; an earlier one of the name that was trained here is replaced, atomically.
 pub fn train(
     root: &DataRoot,
     request: &TrainRequest,
@@ -77,6 +87,7 @@ pub fn train(
     cancel: &AtomicBool,
 ) -> Result<TrainReport, PipelineError> {
     let path = model_path(root, &request.dataset, &request.model)?;
+    refuse_foreign(&path)?;
     request.parameters.validate()?;
     let dataset = Dataset::load(root, &request.dataset)?;
     let opinions = Opinions::of(&dataset, &request.policy);
@@ -110,7 +121,7 @@ fn manifest(dataset: &Dataset, request: &TrainRequest, train_seconds: f64) -> Mo
         name: request.model.clone(),
         created: Some(jiff::Timestamp::now().to_string()),
         settings: ModelSettings {
-            algorithm: "ials".to_owned(),
+            algorithm: ALGORITHM.to_owned(),
             dimension: request.parameters.dimension,
             metric: Metric::InnerProduct,
             fold_in: Some(request.parameters.fold_in()),
@@ -124,5 +135,21 @@ fn manifest(dataset: &Dataset, request: &TrainRequest, train_seconds: f64) -> Mo
             sha256: dataset.manifest.sha256().to_owned(),
         }),
         evaluation: serde_json::Value::Null,
+        tables: BTreeMap::new(),
     }
+}
+
+/// Whether training now would learn a stored model again: the same data, hyper-parameters and settings.
+pub(crate) fn is_as_trained_now(
+    model: &ModelManifest,
+    dataset: &cinedex_dataset::DatasetManifest,
+    request: &TrainRequest,
+) -> bool {
+    let settings = &model.settings;
+    model.data_set.as_ref().is_some_and(|trained| trained.sha256 == dataset.sha256())
+        && settings.algorithm == ALGORITHM
+        && settings.blend == BLEND
+        && settings.preference == request.policy
+        && settings.fold_in == Some(request.parameters.fold_in())
+        && model.parameters.get("ials") == serde_json::to_value(&request.parameters).ok().as_ref()
 }

@@ -120,7 +120,7 @@ pub enum RetrievalKind {
 /// Which place's popularity spoke, and on how many events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlaceAnswer {
-    /// The place of the request; none where it named none.
+    /// The place of the request, everywhere is `world`; none where it named none.
     pub asked: Option<String>,
     /// The narrowest place around it with enough evidence; everywhere is `world`.
     pub answered: String,

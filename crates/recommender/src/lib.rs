@@ -3,7 +3,7 @@
 //!
 //! - [`Engine`] holds the live [`Snapshot`], follows the `CURRENT` pointer, and keeps recent snapshots for later pages.
 //! - [`Snapshot`] answers: [`Snapshot::similar`], [`Snapshot::for_user`], [`Snapshot::for_history`], [`Snapshot::popular`],
-//!   [`Snapshot::search`], [`Snapshot::movie`].
+//!   [`Snapshot::search`], [`Snapshot::movie`], [`Snapshot::find_title`].
 //! - [`MovieList`] is an answer, in the shape that the HTTP contract gives it.
 //!
 //! ```
@@ -26,10 +26,12 @@ mod blend;
 mod diversity;
 mod engine;
 mod error;
+mod find;
 mod lists;
 mod request;
 mod snapshot;
 mod taste;
+mod title_text;
 mod titles;
 mod typing;
 
@@ -41,6 +43,7 @@ mod world;
 pub use answer::{Item, MovieAnswer, MovieList, PlaceAnswer, Reason, RetrievalKind, Source, Strategy};
 pub use engine::{Engine, EngineOptions, Followed};
 pub use error::RecommendError;
-pub use request::{HistoryItem, ListRequest, PopularRequest, UserRequest};
+pub use find::TitleMatch;
+pub use request::{HistoryItem, ListRequest, PlaceRequest, PopularRequest, UserRequest};
 pub use snapshot::Snapshot;
 pub use taste::MAX_REASONS;

@@ -9,14 +9,14 @@ use crate::snapshot::{place_answer, retrieval_kind};
 use crate::{ListRequest, PopularRequest, RecommendError, Snapshot};
 
 /// The row of the world among the places.
-const WORLD: PlaceIndex = PlaceIndex(0);
+pub(crate) const WORLD: PlaceIndex = PlaceIndex(0);
 
 /// Stands for the cosine of a movie that has no embedding, so that it comes after all others.
 const NO_COSINE: f32 = -1.0;
 
 impl Snapshot {
-    /// Movies whose title matches, see the crate's `titles`: those that begin with `query` first, then by popularity in the
-    /// world. An empty query lists the whole catalogue in canonical order of ids.
+    /// Movies whose title matches, see the crate's `titles`: those that are `query` first, then those that begin
+    /// with it, then those with its words, then misspelt ones; within each by popularity in the world. An empty query lists the whole catalogue in canonical order of ids.
     pub fn search(&self, query: &str, offset: usize, limit: usize) -> MovieList<'_> {
         if query.trim().is_empty() {
             let total = self.movie_count();
@@ -68,9 +68,9 @@ impl Snapshot {
         {
             self.bundle().history(user).movies.iter().for_each(|&movie| allowed.remove(movie));
         }
-        let asked = request.location.as_ref();
+        let asked = &request.location;
         let stored = user.and_then(|user| self.bundle().user_location(user));
-        let resolved = self.resolve(asked.or(stored));
+        let resolved = self.resolve(asked.location_or(stored));
         let total = allowed.count();
         let wanted = request.offset.saturating_add(request.limit).min(total);
         let hits = self.bundle().popularity().ranking(resolved.place, wanted, &allowed);

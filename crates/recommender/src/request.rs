@@ -1,6 +1,23 @@
 //! What may be asked, as plain data. It knows nothing of query strings: limits on sizes are checked by who reads those.
 
-use cinedex_domain::{InteractionKind, Location, MovieFilter, MovieId};
+use std::str::FromStr;
+
+use cinedex_domain::{DomainError, InteractionKind, Location, MovieFilter, MovieId};
+
+/// What everywhere is called.
+pub(crate) const EVERYWHERE: &str = "world";
+
+/// Which place is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum PlaceRequest {
+    /// None: the user's stored place, else the world.
+    #[default]
+    Unasked,
+    /// Everywhere, also for a user with a stored place.
+    World,
+    /// A place; the narrowest one around it with enough evidence answers.
+    At(Location),
+}
 
 /// A list of movies: similar ones of one movie.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,8 +39,8 @@ pub struct UserRequest {
     pub filter: MovieFilter,
     /// Also movies that the user has already seen.
     pub include_seen: bool,
-    /// The place whose popularity speaks; without one the user's stored place, else the world.
-    pub location: Option<Location>,
+    /// The place whose popularity speaks.
+    pub location: PlaceRequest,
     /// 0 is by score alone, 1 by difference from what stands above alone. Finite, 0 to 1.
     pub diversity: f32,
     /// Whether each item says which movies of the history speak for it.
@@ -39,8 +56,8 @@ pub struct UserRequest {
 pub struct PopularRequest {
     /// Which movies may be answered.
     pub filter: MovieFilter,
-    /// The place; without one the user's stored place, else the world.
-    pub location: Option<Location>,
+    /// The place.
+    pub location: PlaceRequest,
     /// Leaves out what this user has seen; an unknown user has seen nothing.
     pub user: Option<String>,
     /// Keeps what that user has seen.
@@ -60,4 +77,39 @@ pub struct HistoryItem {
     pub kind: InteractionKind,
     /// The rating, on the model's scale; needed for [`InteractionKind::Rating`], ignored for other kinds.
     pub value: Option<f32>,
+}
+
+impl PlaceRequest {
+    /// The place as it is written, everywhere as `world`; `None` if none is asked for.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Unasked => None,
+            Self::World => Some(EVERYWHERE),
+            Self::At(location) => Some(location.as_str()),
+        }
+    }
+
+    /// The place to answer for, `None` for the world.
+    pub(crate) fn location_or<'a>(&'a self, stored: Option<&'a Location>) -> Option<&'a Location> {
+        match self {
+            Self::Unasked => stored,
+            Self::World => None,
+            Self::At(location) => Some(location),
+        }
+    }
+}
+
+impl From<Location> for PlaceRequest {
+    fn from(location: Location) -> Self {
+        Self::At(location)
+    }
+}
+
+/// `world` in any case, else a [`Location`].
+impl FromStr for PlaceRequest {
+    type Err = DomainError;
+
+    fn from_str(text: &str) -> Result<Self, DomainError> {
+        if text.eq_ignore_ascii_case(EVERYWHERE) { Ok(Self::World) } else { text.parse().map(Self::At) }
+    }
 }

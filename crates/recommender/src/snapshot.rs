@@ -8,10 +8,11 @@ use cinedex_domain::{Location, Metric, MovieFilter, MovieIndex};
 use cinedex_index::{Allowed, Bundle, PlaceIndex, ResolvedPlace, Retrieval, Retrieved, UnknownGenre};
 use cinedex_vectors::{Scored, TopK, dot, norm};
 
-use crate::RecommendError;
 use crate::answer::{Item, MovieAnswer, MovieList, PlaceAnswer, RetrievalKind};
 use crate::blend::LogScale;
+use crate::request::EVERYWHERE;
 use crate::titles::TitleIndex;
+use crate::{PlaceRequest, RecommendError};
 
 /// One bundle, open and ready to answer. A request takes one and keeps it to its end.
 pub struct Snapshot {
@@ -154,12 +155,10 @@ impl Snapshot {
 }
 
 /// What is said of a place that answered.
-pub(crate) fn place_answer(asked: Option<&Location>, resolved: ResolvedPlace<'_>) -> PlaceAnswer {
+pub(crate) fn place_answer(asked: &PlaceRequest, resolved: ResolvedPlace<'_>) -> PlaceAnswer {
     PlaceAnswer {
-        asked: asked.map(|location| location.as_str().to_owned()),
-        answered: resolved
-            .location
-            .map_or_else(|| "world".to_owned(), |location| location.as_str().to_owned()),
+        asked: asked.as_str().map(str::to_owned),
+        answered: resolved.location.map_or(EVERYWHERE, Location::as_str).to_owned(),
         events: resolved.events,
     }
 }

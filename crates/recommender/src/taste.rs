@@ -13,7 +13,7 @@ use crate::answer::{Item, MovieList, Reason, Source, Strategy};
 use crate::blend::{Popularity, is_popular, rank};
 use crate::diversity::{POOL, diversify};
 use crate::snapshot::{place_answer, retrieval_kind};
-use crate::{HistoryItem, RecommendError, Snapshot, UserRequest};
+use crate::{HistoryItem, PlaceRequest, RecommendError, Snapshot, UserRequest};
 
 /// The most reasons that an item gives; the rest of the history goes into its remainder.
 pub const MAX_REASONS: usize = 10;
@@ -26,7 +26,7 @@ struct Viewer<'a> {
     /// Each movie once, with a preference that is not 0.
     history: Vec<(MovieIndex, f32)>,
     seen: Vec<MovieIndex>,
-    asked: Option<&'a Location>,
+    asked: &'a PlaceRequest,
     stored: Option<&'a Location>,
     /// What a list by taste alone is called.
     strategy: Strategy,
@@ -45,7 +45,7 @@ impl Snapshot {
         let mut viewer = Viewer {
             history: Vec::new(),
             seen: Vec::new(),
-            asked: request.location.as_ref(),
+            asked: &request.location,
             stored: trained.and_then(|user| bundle.user_location(user)),
             strategy: Strategy::Personalized,
             trained,
@@ -102,7 +102,7 @@ impl Snapshot {
                 .filter_map(|(movie, preference)| Some((*movie, (*preference)?)))
                 .collect(),
             seen: entries.into_iter().map(|(movie, _)| movie).collect(),
-            asked: request.location.as_ref(),
+            asked: &request.location,
             stored: None,
             strategy: Strategy::FoldedIn,
             trained: None,
@@ -135,7 +135,7 @@ impl Snapshot {
         let wanted = request.offset.saturating_add(request.limit).min(total);
         // Diversity reorders a pool of fixed size, whatever part of it is asked for.
         let depth = if request.diversity > 0.0 { wanted.max(POOL.min(total)) } else { wanted };
-        let resolved = self.resolve(viewer.asked.or(viewer.stored));
+        let resolved = self.resolve(viewer.asked.location_or(viewer.stored));
         let known_share = blend.half_life_interactions
             / (blend.half_life_interactions + viewer.history.len() as f32).max(f32::MIN_POSITIVE);
         let popularity = Popularity::new(self, resolved.place, blend.popularity_weight * known_share);

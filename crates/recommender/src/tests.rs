@@ -6,8 +6,8 @@ use cinedex_domain::{InteractionKind, Metric, MovieFilter, MovieId};
 
 use crate::world::{Bench, EACH, MOVIES, World};
 use crate::{
-    Engine, EngineOptions, Followed, HistoryItem, ListRequest, MovieList, PopularRequest, RecommendError,
-    Source, Strategy, UserRequest,
+    Engine, EngineOptions, Followed, HistoryItem, ListRequest, MovieList, PlaceRequest, PopularRequest,
+    RecommendError, Source, Strategy, TitleMatch, UserRequest,
 };
 
 fn ids<'a>(list: &'a MovieList<'_>) -> Vec<&'a str> {
@@ -123,7 +123,7 @@ fn popularity_backs_off_and_says_so() {
     let bench = Bench::new();
     let snapshot = bench.engine(&World::default()).snapshot().unwrap();
     let check = |asked: Option<&str>, user: Option<&str>, answered: &str, events: u64, first: &str| {
-        let location = asked.map(|place| place.parse().unwrap());
+        let location = asked.map(|place| place.parse().unwrap()).unwrap_or_default();
         let request = PopularRequest {
             location,
             user: user.map(str::to_owned),
@@ -148,13 +148,14 @@ fn popularity_backs_off_and_says_so() {
     check(None, Some("2"), "KR", 800, "15");
     check(Some("US"), Some("2"), "US", 1500, "1");
     check(None, Some("nobody"), "world", 3000, "1");
+    check(Some("world"), Some("2"), "world", 3000, "1");
 }
 
 #[test]
 fn an_unknown_user_is_answered_as_a_new_one() {
     let bench = Bench::new();
     let snapshot = bench.engine(&World::default()).snapshot().unwrap();
-    let request = UserRequest { location: Some("KR".parse().unwrap()), ..wants(4) };
+    let request = UserRequest { location: "KR".parse().unwrap(), ..wants(4) };
     let list = snapshot.for_user("nobody", &request).unwrap();
     assert_eq!((list.strategy, ids(&list)[0]), (Some(Strategy::Popular), "15"));
     let bare = wants(4);
@@ -172,7 +173,7 @@ fn popularity_fades_as_more_is_known() {
     let bench = Bench::new();
     let world = World { popularity_weight: 10.0, half_life: 1.0, ..World::default() };
     let snapshot = bench.engine(&world).snapshot().unwrap();
-    let request = UserRequest { location: Some("KR".parse().unwrap()), ..wants(1) };
+    let request = UserRequest { location: "KR".parse().unwrap(), ..wants(1) };
     let blended = snapshot.for_user("1", &request).unwrap();
     assert_eq!((blended.strategy, ids(&blended)[0]), (Some(Strategy::Blended), "15"));
     assert_eq!(blended.items[0].source, Some(Source::Popular));
@@ -332,10 +333,52 @@ fn search_finds_titles_and_one_movie_is_told_in_full() {
 }
 
 #[test]
+fn everywhere_may_be_asked_for_in_spite_of_a_stored_place() {
+    let bench = Bench::new();
+    let snapshot = bench.engine(&World::default()).snapshot().unwrap();
+    let place = |list: MovieList<'_>| {
+        let place = list.location.unwrap();
+        (place.asked, place.answered)
+    };
+    let world = (Some("world".to_owned()), "world".to_owned());
+    for text in ["world", "World", "WORLD"] {
+        assert_eq!(text.parse(), Ok(PlaceRequest::World));
+    }
+    let request = UserRequest { location: PlaceRequest::World, ..wants(3) };
+    assert_eq!(place(snapshot.for_user("2", &request).unwrap()), world);
+    assert_eq!(place(snapshot.for_user("2", &wants(3)).unwrap()), (None, "KR".to_owned()));
+    assert_eq!(place(snapshot.for_history(&liked(&["1"]), &request).unwrap()), world);
+}
+
+#[test]
+fn a_title_names_one_movie_or_suggests_some() {
+    let bench = Bench::new();
+    let snapshot = bench.engine(&World::default()).snapshot().unwrap();
+    let id = |id: &str| MovieId::new(id).unwrap();
+    assert_eq!(snapshot.find_title("the CHASE 1"), TitleMatch::Exact(id("1")));
+    assert_eq!(snapshot.find_title("chase one"), TitleMatch::Exact(id("1")));
+    assert_eq!(snapshot.find_title("Kíss 12 (1992)"), TitleMatch::Exact(id("12")));
+    assert_eq!(snapshot.find_title("Chase (1985)"), TitleMatch::Beginning(id("5")));
+    assert_eq!(snapshot.find_title("chas"), TitleMatch::Beginning(id("1")));
+    let check = |text: &str, expect: &[&str]| match snapshot.find_title(text) {
+        TitleMatch::Suggestions(found) => {
+            let ids: Vec<&str> = found.iter().map(|(movie_id, _)| movie_id.as_str()).collect();
+            assert_eq!(ids, expect, "{text}");
+        }
+        other => panic!("{text}: {other:?}"),
+    };
+    check("Kiss 12 (1991)", &["12"]);
+    check("chsae", &["1", "2", "3"]);
+    check("Solaris", &[]);
+    check("", &[]);
+    check(" (1985)", &[]);
+}
+
+#[test]
 fn an_answer_has_the_shape_of_the_contract() {
     let bench = Bench::new();
     let snapshot = bench.engine(&World::default()).snapshot().unwrap();
-    let request = UserRequest { explain: true, location: Some("us/ca/Fresno".parse().unwrap()), ..wants(1) };
+    let request = UserRequest { explain: true, location: "us/ca/Fresno".parse().unwrap(), ..wants(1) };
     let json = serde_json::to_value(snapshot.for_user("1", &request).unwrap()).unwrap();
     assert_eq!(json["user_id"], "1");
     assert_eq!(json["strategy"], "personalized");

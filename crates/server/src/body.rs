@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(parameters.filter.genres_any, ["drama"]);
         assert_eq!(parameters.filter.exclude.len(), 2);
         assert!(parameters.explain && parameters.diversity == 0.5 && parameters.limit == 20);
-        assert_eq!(parameters.location.unwrap().as_str(), "KR");
+        assert_eq!(parameters.location.as_str(), Some("KR"));
         let kinds: Vec<_> =
             history.iter().map(|item| (item.movie_id.as_str(), item.kind, item.value)).collect();
         let expect = [

@@ -11,9 +11,13 @@ use crate::routes::{Answer, Kind, Parameter, ROUTES, Route};
 
 /// The page and the content security policy that it is sent with.
 pub(crate) struct Page {
-    pub(crate) html: String,
-    pub(crate) policy: String,
+    html: String,
+    policy: String,
 }
+
+/// Stand in the page for what differs between requests.
+const ORIGIN: &str = "\u{1}origin\u{1}";
+const MOVIE_ID: &str = "\u{1}movie\u{1}";
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;\
 color:#1c1c1c;background:#fff}code,pre{font:14px/1.45 ui-monospace,monospace;background:#f3f3f0}code{padding:.1em .3em}\
@@ -29,18 +33,48 @@ errors are <a href=\"#errors\">problem documents</a>. The machine-readable form 
 several parameters mean all of them; names compare without case. A film whose year, runtime, country, language or \
 minimum age is unknown fails a filter on it. Lists carry <code>next_cursor</code>: send it as <code>cursor</code> for \
 the next page, which never repeats or skips a film, even if the index is exchanged meanwhile.</p>\
-<pre>curl 'http://localhost:8080/v1/movies?q=godfather'\n\
-curl 'http://localhost:8080/v1/users/42/recommendations?limit=10&amp;genre=Drama&amp;explain=true'\n\
-curl 'http://localhost:8080/v1/popular?location=KR'\n\
-curl -H 'content-type: application/json' -d '{\"history\":[{\"movie_id\":\"1\",\"kind\":\"like\"}],\"limit\":5}' \\\n     \
-http://localhost:8080/v1/recommendations</pre>";
+<p>A URL is ASCII: percent-encode every other byte of an id, a title or a place, <code>%C3%A9</code> for é, and \
+<code>%2F</code> for a slash in an id. A request with other bytes in its first line is not HTTP and is answered 400 without \
+a body.</p>\
+";
 
-/// Makes the page.
-pub(crate) fn page() -> Page {
+const EXAMPLES: &str = "<pre>curl '\u{1}origin\u{1}/v1/movies?q=godfather'\n\
+curl '\u{1}origin\u{1}/v1/movies/\u{1}movie\u{1}/similar?limit=5'\n\
+curl '\u{1}origin\u{1}/v1/users/42/recommendations?limit=10&amp;year_min=1990&amp;explain=true'\n\
+curl '\u{1}origin\u{1}/v1/popular?location=KR'\n\
+curl -H 'content-type: application/json' \\\n     \
+-d '{\"history\":[{\"movie_id\":\"\u{1}movie\u{1}\",\"kind\":\"like\"}],\"limit\":5}' \\\n     \
+'\u{1}origin\u{1}/v1/recommendations'</pre>";
+
+impl Page {
+    /// Makes the page.
+    pub(crate) fn new() -> Self {
+        page()
+    }
+
+    /// The page for a client that asked `host` (the header as it came) when `movie_id` was in the catalogue. What is not plain
+    /// is not shown: then the examples have paths alone, and a placeholder.
+    pub(crate) fn html(&self, host: Option<&str>, movie_id: Option<&str>) -> String {
+        let plain = |text: &&str, further: &[u8]| {
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || further.contains(&byte);
+            (1..=100).contains(&text.len()) && text.bytes().all(allowed)
+        };
+        let origin = host.filter(|host| plain(host, b".-:[]")).map(|host| format!("http://{host}"));
+        let movie_id = movie_id.filter(|id| plain(id, b".-_")).unwrap_or("{movie_id}");
+        self.html.replace(ORIGIN, &origin.unwrap_or_default()).replace(MOVIE_ID, movie_id)
+    }
+
+    /// Sent as `content-security-policy`.
+    pub(crate) fn policy(&self) -> &str {
+        &self.policy
+    }
+}
+
+fn page() -> Page {
     let mut html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
          content=\"width=device-width\"><title>Cinedex API</title><style>{STYLE}</style></head><body>\
-         <h1>Cinedex API</h1>{INTRODUCTION}<h2>Routes</h2>"
+         <h1>Cinedex API</h1>{INTRODUCTION}{EXAMPLES}<h2>Routes</h2>"
     );
     for route in &ROUTES {
         write_route(&mut html, route).expect("a string takes all text");
@@ -143,7 +177,8 @@ mod tests {
 
     #[test]
     fn every_route_parameter_and_code_is_on_the_page_and_nothing_is_fetched() {
-        let Page { html, policy } = page();
+        let page = Page::new();
+        let (html, policy) = (page.html(Some("films.example:8080"), Some("heat-1995")), page.policy());
         for route in &ROUTES {
             assert!(html.contains(&format!("id=\"{}\"", route.name)), "{}", route.name);
             for parameter in route.parameters() {
@@ -157,5 +192,18 @@ mod tests {
             assert!(!html.contains(forbidden), "{forbidden}");
         }
         assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"));
+    }
+
+    #[test]
+    fn examples_show_the_own_address_and_a_film_that_is_there() {
+        let page = Page::new();
+        let html = page.html(Some("films.example:8080"), Some("heat-1995"));
+        assert!(html.contains("curl 'http://films.example:8080/v1/movies/heat-1995/similar?limit=5'"));
+        assert!(html.contains("\"movie_id\":\"heat-1995\""));
+        for strange in [None, Some(""), Some("a'b"), Some("<script>"), Some("a&b"), Some("a b"), Some("é")] {
+            let html = page.html(strange, strange);
+            assert!(html.contains("curl '/v1/movies/{movie_id}/similar?limit=5'"), "{strange:?}");
+            assert!(!html.contains('\u{1}') && !html.contains("<script"), "{strange:?}");
+        }
     }
 }

@@ -5,6 +5,9 @@
 //! - [`serve`] runs until the process is told to end; [`start`] runs beside the caller as a [`RunningServer`].
 //! - [`ServerOptions`] are all bounds and times.
 //!
+//! The log of actix itself (target `actix_http`) has an error for each malformed request, which any client can send: leave
+//! that target out of the log, with `actix_http=off` in a filter.
+//!
 //! ```
 //! use std::sync::Arc;
 //!

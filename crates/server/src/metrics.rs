@@ -1,6 +1,6 @@
 //! The server's figures as OpenMetrics text. Each field's registration is its description; labels are closed sets.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -28,9 +28,26 @@ pub(crate) struct Metrics {
     pub(crate) joined: Counter,
     pub(crate) refused: Counter,
     pub(crate) panics: Counter,
-    pub(crate) swaps: Counter,
+    pub(crate) swaps: Swaps,
     bundle: Family<BundleLabels, Gauge<i64>>,
     bundle_movies: Gauge<u64, AtomicU64>,
+}
+
+/// Counts bundles that take the place of a live one; the first takes no other's.
+#[derive(Default)]
+pub(crate) struct Swaps {
+    count: Counter,
+    /// Whether [`Metrics::set_bundle`] has named one.
+    has_bundle: AtomicBool,
+}
+
+impl Swaps {
+    /// To be called for a bundle that became live, before [`Metrics::set_bundle`] names it.
+    pub(crate) fn inc(&self) {
+        if self.has_bundle.load(Ordering::Relaxed) {
+            self.count.inc();
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -61,7 +78,7 @@ impl Metrics {
             joined: Counter::default(),
             refused: Counter::default(),
             panics: Counter::default(),
-            swaps: Counter::default(),
+            swaps: Swaps::default(),
             bundle: Family::default(),
             bundle_movies: Gauge::default(),
         };
@@ -77,7 +94,8 @@ impl Metrics {
         let help = "Requests refused because too many waited, or for too long";
         registry.register("overload_refusals", help, metrics.refused.clone());
         registry.register("panics", "Requests that ended in a panic", metrics.panics.clone());
-        registry.register("bundle_swaps", "Bundles that became live", metrics.swaps.clone());
+        let help = "Bundles that took the place of a live one";
+        registry.register("bundle_swaps", help, metrics.swaps.count.clone());
         registry.register("bundle", "1 for the live bundle", metrics.bundle.clone());
         registry.register("bundle_movies", "Movies of the live bundle", metrics.bundle_movies.clone());
         metrics
@@ -94,6 +112,7 @@ impl Metrics {
         self.bundle.clear();
         self.bundle.get_or_create(&BundleLabels { version: version.to_owned() }).set(1);
         self.bundle_movies.set(movies as u64);
+        self.swaps.has_bundle.store(true, Ordering::Relaxed);
     }
 
     /// All figures as text.
@@ -107,6 +126,17 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_bundle_is_no_swap() {
+        let metrics = Metrics::new();
+        metrics.swaps.inc();
+        metrics.set_bundle("20250131T235959Z-0123abcd", 7);
+        assert!(metrics.encode().contains("cinedex_bundle_swaps_total 0\n"), "{}", metrics.encode());
+        metrics.swaps.inc();
+        metrics.set_bundle("20250201T235959Z-0123abcd", 7);
+        assert!(metrics.encode().contains("cinedex_bundle_swaps_total 1\n"), "{}", metrics.encode());
+    }
 
     #[test]
     fn figures_are_open_metrics() {

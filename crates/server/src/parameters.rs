@@ -3,7 +3,8 @@
 
 use std::fmt::Write as _;
 
-use cinedex_domain::{Location, MovieFilter, MovieId, check_id};
+use cinedex_domain::{MovieFilter, MovieId, check_id};
+use cinedex_recommender::PlaceRequest;
 
 use crate::problem::{Code, Problem};
 use crate::routes::{Kind, Parameter, Route};
@@ -14,7 +15,7 @@ pub(crate) struct Parameters {
     pub(crate) query: String,
     pub(crate) limit: usize,
     pub(crate) cursor: Option<String>,
-    pub(crate) location: Option<Location>,
+    pub(crate) location: PlaceRequest,
     pub(crate) user: Option<String>,
     pub(crate) diversity: f32,
     pub(crate) explain: bool,
@@ -28,7 +29,7 @@ impl Default for Parameters {
             query: String::new(),
             limit: 20,
             cursor: None,
-            location: None,
+            location: PlaceRequest::Unasked,
             user: None,
             diversity: 0.0,
             explain: false,
@@ -141,8 +142,9 @@ impl Parameters {
             "limit" => self.limit = number(value)?,
             "cursor" => self.cursor = Some(text()),
             "location" => {
-                self.location =
-                    Some(value.parse().map_err(|error: cinedex_domain::DomainError| error.to_string())?);
+                let refused =
+                    |error: cinedex_domain::DomainError| format!("{error}, or world for everywhere");
+                self.location = value.parse().map_err(refused)?;
             }
             "user" => self.user = Some(text()),
             "diversity" => self.diversity = number(value)?,
@@ -200,9 +202,9 @@ impl Parameters {
         if self.diversity > 0.0 {
             put("diversity", &self.diversity.to_string());
         }
-        if let Some(location) = &self.location {
+        if let Some(location) = self.location.as_str() {
             // The spelling comes back in the answer.
-            put("location", location.as_str());
+            put("location", location);
         }
         if let Some(user) = &self.user {
             put("user", user);
@@ -240,7 +242,7 @@ fn check_kind(kind: Kind, value: &str) -> Result<(), String> {
 }
 
 /// Undoes the encoding of forms: a plus is a space.
-fn decode_form(bytes: &[u8]) -> Result<String, &'static str> {
+pub(crate) fn decode_form(bytes: &[u8]) -> Result<String, &'static str> {
     if bytes.contains(&b'+') {
         let spaced: Vec<u8> = bytes.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
         decode(&spaced)
@@ -293,6 +295,8 @@ mod tests {
         check_same("exclude=1", "exclude=2", false);
         check_same("explain=true", "include_seen=true", false);
         check_same("location=us/ca", "location=US/CA", true);
+        check_same("location=World", "location=world", true);
+        check_same("location=world", "", false);
     }
 
     fn check_refused(query: &str, code: Code, field: &str) {

@@ -13,6 +13,7 @@ pub(crate) enum Code {
     MovieNotFound,
     RouteNotFound,
     MethodNotAllowed,
+    RequestTimeout,
     CursorExpired,
     TooLarge,
     UnsupportedMediaType,
@@ -33,7 +34,7 @@ pub(crate) struct CodeRow {
 }
 
 /// Every code that a route may answer, in the order of [`Code`].
-pub(crate) const CODES: [CodeRow; 13] = [
+pub(crate) const CODES: [CodeRow; 14] = [
     row(Code::InvalidParameter, "invalid_parameter", 400, "A parameter has a value that it cannot have"),
     row(Code::UnknownParameter, "unknown_parameter", 400, "The route does not have this parameter"),
     row(Code::InvalidBody, "invalid_body", 400, "The body is not what the route expects"),
@@ -46,6 +47,7 @@ pub(crate) const CODES: [CodeRow; 13] = [
     row(Code::MovieNotFound, "movie_not_found", 404, "The catalogue does not have this movie"),
     row(Code::RouteNotFound, "route_not_found", 404, "There is no such route"),
     row(Code::MethodNotAllowed, "method_not_allowed", 405, "The route does not have this method"),
+    row(Code::RequestTimeout, "request_timeout", 408, "The request's body did not arrive in time"),
     row(Code::CursorExpired, "cursor_expired", 410, "The cursor is too old; begin again without it"),
     row(Code::TooLarge, "too_large", 413, "The request is larger than the server takes"),
     row(Code::UnsupportedMediaType, "unsupported_media_type", 415, "The body must be application/json"),

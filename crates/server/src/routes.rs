@@ -128,8 +128,8 @@ const CURSOR: Parameter = one(
 const LOCATION: Parameter = one(
     "location",
     Kind::Text(256),
-    "Where: `US`, `US/CA` or `US/CA/Fresno`; the narrowest place around it with enough evidence answers. Without it \
-     the user's stored place, else the world.",
+    "Where: `US`, `US/CA` or `US/CA/Fresno`; the narrowest place around it with enough evidence answers. `world` is \
+     everywhere. Without it the user's stored place, else the world.",
 );
 const INCLUDE_SEEN: Parameter =
     one("include_seen", Kind::Boolean, "Also what the user has already seen, false by default.");
@@ -138,8 +138,8 @@ const PAGE: &[Parameter] = &[LIMIT, CURSOR];
 const SEARCH: &[Parameter] = &[one(
     "q",
     Kind::Text(256),
-    "Part of a title, an original title or another title: whole words or their beginnings, accents, case and typing \
-     errors forgiven. Without it every movie, in the order of ids.",
+    "Part of a title, an original title or another title: whole words or their beginnings; accents, case, spaces, \
+     punctuation, the spelling of small numbers and typing errors forgiven. Without it every movie, in the order of ids.",
 )];
 const FILTERS: &[Parameter] = &[
     many("genre", Kind::Text(128), 50, "Any of these genres."),
@@ -172,8 +172,13 @@ const SIMILAR_CODES: &[Code] =
     &[Code::InvalidParameter, Code::CursorExpired, Code::MovieNotFound, Code::NotReady];
 const USER_CODES: &[Code] =
     &[Code::InvalidParameter, Code::CursorExpired, Code::ExplanationUnavailable, Code::NotReady];
-const HISTORY_CODES: &[Code] =
-    &[Code::InvalidBody, Code::ExplanationUnavailable, Code::UnsupportedMediaType, Code::NotReady];
+const HISTORY_CODES: &[Code] = &[
+    Code::InvalidBody,
+    Code::ExplanationUnavailable,
+    Code::RequestTimeout,
+    Code::UnsupportedMediaType,
+    Code::NotReady,
+];
 
 /// Every route.
 pub(crate) static ROUTES: [Route; 11] = [
@@ -183,8 +188,8 @@ pub(crate) static ROUTES: [Route; 11] = [
         pattern: "/v1/movies",
         name: "search_movies",
         summary: "Movies by title",
-        description: "Whole titles first, then beginnings of titles, then all words, then misspelt ones; within each by \
-                      popularity.",
+        description: "Whole titles first, then beginnings of titles, then all words, then beginnings of words, then \
+                      misspelt ones; within each by popularity.",
         parameters: &[SEARCH, PAGE],
         answer: Answer::Json("MovieList"),
         codes: LIST_CODES,
@@ -230,7 +235,8 @@ pub(crate) static ROUTES: [Route; 11] = [
         name: "recommend_for_history",
         summary: "Movies for a history that the request carries",
         description: "Nothing is stored. Movies that the catalogue does not have are left out and listed in \
-                      `unknown_movies`. A kind left out is a rating where there is a value, else a like.",
+                      `unknown_movies`. A kind left out is a rating where there is a value, else a like. It is one list \
+                      of at most 100 movies: this route has no cursor, and `next_cursor` is always null.",
         parameters: &[BODY_LIMIT, PLACE, TASTE, FILTERS],
         answer: Answer::Json("HistoryList"),
         codes: HISTORY_CODES,

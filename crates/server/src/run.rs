@@ -188,32 +188,37 @@ fn follow(service: &Service, stopped: &Receiver<()>) {
     announce(service);
     let mut last_failure = String::new();
     loop {
-        match service.engine.follow_current() {
-            Ok(Followed::Unchanged) => {}
-            Ok(Followed::Swapped) => {
-                service.metrics.swaps.inc();
-                announce(service);
-                last_failure.clear();
-            }
-            Ok(Followed::LastGood { refused }) => {
-                service.metrics.swaps.inc();
-                let error = full_message(&refused);
-                tracing::error!(error, "the current index is unusable, the last good one is live");
-                announce(service);
-            }
-            Err(error) => {
-                let error = full_message(&error);
-                if error != last_failure {
-                    tracing::error!(error, "cannot follow the current index");
-                    last_failure = error;
-                }
-            }
+        let followed = service.engine.follow_current();
+        if let Some(error) = news(&mut last_failure, &followed) {
+            tracing::error!(error, "cannot follow the current index");
+        }
+        if let Ok(Followed::LastGood { refused }) = &followed {
+            let error = full_message(refused);
+            tracing::error!(error, "the current index is unusable, the last good one is live");
+        }
+        if let Ok(Followed::Swapped | Followed::LastGood { .. }) = followed {
+            service.metrics.swaps.inc();
+            announce(service);
         }
         match stopped.recv_timeout(FOLLOW_EVERY) {
             Err(RecvTimeoutError::Timeout) => {}
             Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
         }
     }
+}
+
+/// The failure, if it is to be logged: not the same one each time that it is met, but once more after it was over.
+fn news(last_failure: &mut String, followed: &Result<Followed, RecommendError>) -> Option<String> {
+    let Err(error) = followed else {
+        last_failure.clear();
+        return None;
+    };
+    let error = full_message(error);
+    if error == *last_failure {
+        return None;
+    }
+    last_failure.clone_from(&error);
+    Some(error)
 }
 
 fn announce(service: &Service) {
@@ -233,4 +238,29 @@ fn full_message(error: &RecommendError) -> String {
         cause = error.source();
     }
     message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_logged_once_while_it_lasts_and_again_when_it_recurs() {
+        let mut last_failure = String::new();
+        let mut check = |followed: Result<Followed, RecommendError>, expect: bool| {
+            assert_eq!(news(&mut last_failure, &followed).is_some(), expect, "{followed:?}");
+        };
+        let unknown = || RecommendError::UnknownMovie { movie_id: "1".to_owned() };
+        check(Ok(Followed::Unchanged), false);
+        check(Err(RecommendError::NotReady), true);
+        check(Err(RecommendError::NotReady), false);
+        check(Err(unknown()), true);
+        check(Err(RecommendError::NotReady), true);
+        check(Ok(Followed::Unchanged), false);
+        check(Err(RecommendError::NotReady), true);
+        check(Ok(Followed::Swapped), false);
+        check(Err(RecommendError::NotReady), true);
+        check(Ok(Followed::LastGood { refused: unknown() }), false);
+        check(Err(RecommendError::NotReady), true);
+    }
 }

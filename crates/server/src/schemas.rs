@@ -15,7 +15,7 @@ pub(crate) fn schemas() -> Value {
             "type": "object",
             "required": ["asked", "answered", "events"],
             "properties": {
-                "asked": {"type": ["string", "null"]},
+                "asked": {"type": ["string", "null"], "description": "The request's place; everywhere is `world`."},
                 "answered": {"type": "string", "description": "Everywhere is `world`."},
                 "events": {"type": "integer", "description": "Interactions seen there."},
             },

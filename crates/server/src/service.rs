@@ -6,14 +6,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
-use cinedex_recommender::{Engine, Snapshot};
+use cinedex_recommender::{Engine, PlaceRequest, PopularRequest, Snapshot};
 use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 
 use crate::body::read_body;
 use crate::cache::{Encoded, Flight, Outcome, ResponseCache};
@@ -22,7 +23,7 @@ use crate::docs;
 use crate::metrics::{Metrics, UNMATCHED};
 use crate::openapi;
 use crate::options::ServerOptions;
-use crate::parameters::{Parameters, read_id, read_query};
+use crate::parameters::{Parameters, decode_form, read_id, read_query};
 use crate::pool::{Pool, Undone};
 use crate::problem::{Code, Problem};
 use crate::request_id::RequestIds;
@@ -38,14 +39,12 @@ pub(crate) struct Service {
     cache: Arc<ResponseCache>,
     request_ids: RequestIds,
     openapi: Arc<Encoded>,
-    docs: Arc<Encoded>,
-    docs_policy: String,
+    docs: docs::Page,
 }
 
 impl Service {
     pub(crate) fn new(engine: Arc<Engine>, options: &ServerOptions) -> std::io::Result<Self> {
         let deadline = Duration::from_millis(options.deadline_ms);
-        let page = docs::page();
         Ok(Self {
             engine,
             metrics: Metrics::new(),
@@ -53,8 +52,7 @@ impl Service {
             cache: Arc::new(ResponseCache::new(options.cache_bytes, options.cache_ttl_seconds)),
             request_ids: RequestIds::new(),
             openapi: Arc::new(Encoded::new(openapi::document())),
-            docs: Arc::new(Encoded::new(page.html.into_bytes())),
-            docs_policy: page.policy,
+            docs: docs::Page::new(),
             options: options.clone(),
         })
     }
@@ -64,6 +62,7 @@ impl Service {
         request: &HttpRequest,
         payload: Payload,
         found: Found<'_>,
+        deadline: Instant,
     ) -> Result<Arc<Encoded>, Problem> {
         let uri = &request.head().uri;
         if uri.path_and_query().map_or(0, |text| text.as_str().len()) > self.options.uri_bytes {
@@ -89,11 +88,13 @@ impl Service {
         };
         let (parameters, history) = if route.has_body() {
             // A body's fields are its parameters; in the query it has none.
-            if let Some(name) = uri.query().filter(|query| !query.is_empty()) {
+            if let Some(name) = first_name(uri.query().unwrap_or_default()) {
                 let detail = "this route's parameters go into the body";
-                return Err(Problem::field(Code::UnknownParameter, name, detail).closing());
+                return Err(Problem::field(Code::UnknownParameter, &name, detail).closing());
             }
-            read_body(route, &self.body(request, payload).await?)?
+            let body = timeout_at(deadline, self.body(request, payload));
+            let late = |_| Problem::new(Code::RequestTimeout, "the body was not complete in time").closing();
+            read_body(route, &body.await.map_err(late)??)?
         } else {
             (read_query(route, uri.query().map(str::as_bytes))?, Vec::new())
         };
@@ -102,7 +103,7 @@ impl Service {
             Operation::Ready => self.ready(),
             Operation::Metrics => Ok(Arc::new(Encoded::new(self.metrics.encode().into_bytes()))),
             Operation::OpenApi => Ok(Arc::clone(&self.openapi)),
-            Operation::Docs => Ok(Arc::clone(&self.docs)),
+            Operation::Docs => Ok(self.docs(request)),
             Operation::Movie => {
                 let snapshot = self.live()?;
                 let refused = |error| refusal(error, Operation::Movie, &parameters.filter);
@@ -121,7 +122,8 @@ impl Service {
                     parameters,
                     history,
                 };
-                self.list(&key, asked).await
+                let late = |_| Problem::new(Code::Overloaded, "the answer was not ready in time").closing();
+                timeout_at(deadline, self.list(&key, asked)).await.map_err(late)?
             }
         }
     }
@@ -204,6 +206,17 @@ impl Service {
         self.engine.snapshot().map_err(|_| Problem::not_ready())
     }
 
+    /// The page with the address that the client knows this server by, and a film of the live catalogue.
+    fn docs(&self, request: &HttpRequest) -> Arc<Encoded> {
+        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        let favourite =
+            PopularRequest { location: PlaceRequest::World, limit: 1, ..PopularRequest::default() };
+        let snapshot = self.engine.snapshot().ok();
+        let list = snapshot.as_ref().and_then(|snapshot| snapshot.popular(&favourite).ok());
+        let movie_id = list.as_ref().and_then(|list| Some(list.items.first()?.movie_id.as_str()));
+        Arc::new(Encoded::new(self.docs.html(host, movie_id).into_bytes()))
+    }
+
     fn ready(&self) -> Result<Arc<Encoded>, Problem> {
         #[derive(serde::Serialize)]
         struct Ready<'a> {
@@ -222,7 +235,7 @@ impl Service {
         Ok(Arc::new(Encoded::new(encode(&ready)?)))
     }
 
-    /// The body, if it is JSON by its type, not too large, and there in time.
+    /// The body, if it is JSON by its type and not too large.
     async fn body(&self, request: &HttpRequest, payload: Payload) -> Result<Bytes, Problem> {
         let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let essence = media_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
@@ -257,16 +270,11 @@ pub(crate) async fn handle(service: Data<Service>, request: HttpRequest, payload
         service.request_ids.accept_or_make(request.headers().get("x-request-id").map(HeaderValue::as_bytes));
     let found = find(request.method().as_str(), request.head().uri.path());
     let route = if let Found::Route(route, _) = &found { Some(*route) } else { None };
-    let limit = Duration::from_millis(service.options.request_timeout_ms);
-    let work = unwound(service.route(&request, payload, found));
-    let outcome = match tokio::time::timeout(limit, work).await {
-        Ok(Some(outcome)) => outcome,
-        Ok(None) => {
-            service.metrics.panics.inc();
-            Err(Problem::internal())
-        }
-        Err(_) => Err(Problem::new(Code::Overloaded, "the request was not complete in time").closing()),
-    };
+    let deadline = started + Duration::from_millis(service.options.request_timeout_ms);
+    let outcome = unwound(service.route(&request, payload, found, deadline)).await.unwrap_or_else(|| {
+        service.metrics.panics.inc();
+        Err(Problem::internal())
+    });
     let response = match &outcome {
         Ok(encoded) => success(&service, &request, route, encoded, &id),
         Err(problem) => failure(problem, &id),
@@ -301,7 +309,7 @@ fn success(
         builder.insert_header((header::ETAG, encoded.etag.as_str()));
     }
     if operation == Operation::Docs {
-        builder.insert_header((header::CONTENT_SECURITY_POLICY, service.docs_policy.as_str()));
+        builder.insert_header((header::CONTENT_SECURITY_POLICY, service.docs.policy()));
     }
     if unchanged {
         return builder.finish();
@@ -336,14 +344,15 @@ fn common_headers(builder: &mut HttpResponseBuilder, request_id: &str) {
     builder.insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
 }
 
-/// At most one event a request: what failed, then what was refused for overload or was slow, else for debugging.
+/// At most one event a request: what failed, then what was refused for overload or was slow, else for debugging. That a
+/// client sent its body slowly is no warning: any client can.
 fn log(service: &Service, request_id: &str, route: &str, method: &str, status: u16, elapsed: Duration) {
     let elapsed_us = elapsed.as_micros() as u64;
     if status == 500 {
         tracing::error!(request_id, route, method, status, elapsed_us, "request failed");
     } else if status == 503 && route.starts_with("/v1") {
         tracing::warn!(request_id, route, method, status, elapsed_us, "request refused");
-    } else if elapsed >= Duration::from_millis(service.options.slow_ms) {
+    } else if status != 408 && elapsed >= Duration::from_millis(service.options.slow_ms) {
         tracing::warn!(request_id, route, method, status, elapsed_us, "request slow");
     } else {
         tracing::debug!(request_id, route, method, status, elapsed_us, "request answered");
@@ -363,6 +372,13 @@ async fn unwound<F: Future>(future: F) -> Option<F::Output> {
 /// What a list is, whatever page of it: route, id and normal form.
 fn list_key(route: &Route, id: &str, parameters: &Parameters) -> String {
     format!("{} {}:{id} {}", route.pattern, id.len(), parameters.normal_form())
+}
+
+/// The name of the first parameter of a query; `query` if it cannot be decoded.
+fn first_name(query: &str) -> Option<String> {
+    let pair = query.split('&').find(|pair| !pair.is_empty())?;
+    let name = pair.split('=').next().unwrap_or_default();
+    Some(decode_form(name.as_bytes()).unwrap_or_else(|_| "query".to_owned()))
 }
 
 fn id_name(route: &Route) -> &'static str {

@@ -18,9 +18,10 @@ pub(super) fn run(context: Context, flags: &DemoArguments) -> Result<()> {
     let data = context.data();
     // A root of its own: whatever is live for `cinedex serve` stays so.
     let indexes = IndexRoot::new(context.configuration.indexes.join(DEMO_NAME));
+    let json = context.json;
     let configuration = context.configuration.with_serve(&flags.serve)?;
     if flags.serve.print_config {
-        return super::serve::print(&configuration, context.json);
+        return super::serve::print(&configuration, json);
     }
     configuration.serve.validate()?;
     let view = ProgressView::new();
@@ -39,6 +40,13 @@ pub(super) fn run(context: Context, flags: &DemoArguments) -> Result<()> {
     let suggestions = Suggestions::of(&*engine.snapshot()?);
     if flags.prepare_only {
         terminal::note(&format!("ready in {:.1} s", began.elapsed().as_secs_f64()));
+        if json {
+            return terminal::print_json(&serde_json::json!({
+                "dataset": report.manifest.name,
+                "version": report.version.to_string(),
+                "prepared": report.prepared,
+            }));
+        }
         return terminal::print(&suggestions.text(configuration.serve.bind));
     }
     super::serve::serve(engine, &configuration.serve, |address| {

@@ -24,7 +24,7 @@ pub(super) fn run(context: &Context, flags: &EvaluateArguments) -> Result<()> {
                 fold_in: flags.fold_in.clone(),
                 held_out: held_out.clone(),
             };
-            evaluate_files(&files, &request, &progress, &NEVER)?
+            evaluate_files(&context.indexes(), &files, &request, &progress, &NEVER)?
         }
         (name, ..) => {
             let protocol = match flags.protocol {
@@ -44,6 +44,11 @@ pub(super) fn run(context: &Context, flags: &EvaluateArguments) -> Result<()> {
         }
     };
     drop(view);
+    if request.bundle.is_some() {
+        terminal::note(
+            "the bundle was trained before this split: what is held out here may be among what it learned",
+        );
+    }
     if !context.json {
         return terminal::print(&side_by_side(&evaluations));
     }

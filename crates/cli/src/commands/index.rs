@@ -11,14 +11,23 @@ use crate::terminal::{self, ProgressView, thousands};
 
 pub(super) fn run(context: &Context, command: IndexCommand) -> Result<()> {
     match command {
-        IndexCommand::Build { name, model, id_column, embedding_column, no_activate, min_recall, keep } => {
+        IndexCommand::Build {
+            name,
+            model,
+            id_column,
+            embedding_column,
+            no_activate,
+            min_recall,
+            min_coverage,
+            keep,
+        } => {
             let request = BuildRequest {
                 dataset: name,
                 model,
                 id_column,
                 embedding_column,
                 options: BuildOptions::default(),
-                gate: Gate { min_recall },
+                gate: Gate { min_recall, min_coverage },
                 activate: !no_activate,
                 keep,
             };
@@ -29,14 +38,21 @@ pub(super) fn run(context: &Context, command: IndexCommand) -> Result<()> {
         IndexCommand::Activate { version } => {
             let version = parse(&version)?;
             context.indexes().activate(&version)?;
-            terminal::print(&format!("{version} is live"))
+            done(context, &version, "live")
         }
         IndexCommand::Remove { version } => {
             let version = parse(&version)?;
             context.indexes().remove(&version)?;
-            terminal::print(&format!("{version} is removed"))
+            done(context, &version, "removed")
         }
     }
+}
+
+fn done(context: &Context, version: &Version, state: &str) -> Result<()> {
+    if context.json {
+        return terminal::print_json(&json!({ "version": version.to_string(), "state": state }));
+    }
+    terminal::print(&format!("{version} is {state}"))
 }
 
 fn parse(text: &str) -> Result<Version> {
@@ -136,6 +152,7 @@ fn list(context: &Context) -> Result<()> {
                 json!({
                     "version": summary.version.to_string(),
                     "live": summary.live,
+                    "refused": summary.refused,
                     "bytes": summary.bytes,
                     "manifest": summary.manifest.as_ref().ok(),
                     "error": summary.manifest.as_ref().err().map(ToString::to_string),
@@ -157,7 +174,11 @@ fn list(context: &Context) -> Result<()> {
                 ),
                 Err(error) => (String::new(), error.to_string()),
             };
-            let live = if summary.live { "live" } else { "" };
+            let live = match (summary.live, &summary.refused) {
+                (true, _) => "live",
+                (false, Some(_)) => "refused",
+                (false, None) => "",
+            };
             vec![
                 summary.version.to_string(),
                 live.to_owned(),

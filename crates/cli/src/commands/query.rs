@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use cinedex_domain::{InteractionKind, Location, MovieId};
+use cinedex_domain::{InteractionKind, MovieId};
 use cinedex_recommender::{
-    Engine, EngineOptions, HistoryItem, ListRequest, MovieList, PopularRequest, Snapshot, UserRequest,
+    Engine, EngineOptions, Followed, HistoryItem, ListRequest, MovieList, PlaceRequest, PopularRequest,
+    Snapshot, TitleMatch, UserRequest,
 };
 
 use super::Context;
@@ -46,26 +47,47 @@ pub(super) fn popular(context: &Context, location: Option<&str>, k: u32) -> Resu
     show(context, &snapshot.popular(&request)?)
 }
 
+/// The snapshot that a server would serve; says so where it is not the one that `CURRENT` names.
 fn open(context: &Context) -> Result<Arc<Snapshot>> {
-    let engine = Engine::open(context.indexes(), EngineOptions::default())
+    let engine = Engine::new(context.indexes(), EngineOptions::default());
+    let followed = engine
+        .follow_current()
         .with_context(|| format!("no bundle in {} answers", context.configuration.indexes.display()))?;
-    Ok(engine.snapshot()?)
+    let snapshot = engine.snapshot()?;
+    if let Followed::LastGood { refused } = followed {
+        let reason = format!("{:#}", anyhow::Error::from(refused));
+        terminal::note(&format!("the live bundle is refused, {} answers: {reason}", snapshot.version()));
+    }
+    Ok(snapshot)
 }
 
-fn place(text: Option<&str>) -> Result<Option<Location>> {
-    Ok(text.map(str::parse).transpose()?)
+fn place(text: Option<&str>) -> Result<PlaceRequest> {
+    Ok(text.map(str::parse).transpose()?.unwrap_or_default())
 }
 
-/// A movie by its id, else by its title: the best match of a search, with a note of what was taken.
+/// A movie by its id, else by its title or its beginning, with a note of what was taken.
 fn find(snapshot: &Snapshot, text: &str) -> Result<MovieId> {
     if snapshot.movie(text).is_ok() {
         return Ok(MovieId::new(text)?);
     }
-    let found = snapshot.search(text, 0, 1);
-    let Some(item) = found.items.first() else { bail!("no movie has the id or a title like \"{text}\"") };
-    let year = item.year.map(|year| format!(" ({year})")).unwrap_or_default();
-    terminal::note(&format!("\"{text}\" is taken for {}{year}, id {}", item.title, item.movie_id));
-    Ok(item.movie_id.clone())
+    let movie_id = match snapshot.find_title(text) {
+        TitleMatch::Exact(movie_id) | TitleMatch::Beginning(movie_id) => movie_id,
+        TitleMatch::Suggestions(likely) => {
+            let shown: String = text.chars().take(60).collect();
+            let titles: Vec<String> =
+                likely.into_iter().map(|(movie_id, title)| format!("{title} ({movie_id})")).collect();
+            let meant = if titles.is_empty() {
+                String::new()
+            } else {
+                format!("; did you mean {}?", titles.join(", "))
+            };
+            bail!("no movie has the id or title \"{shown}\"{meant}");
+        }
+    };
+    let movie = snapshot.movie(movie_id.as_str())?.movie;
+    let year = movie.year.map(|year| format!(" ({year})")).unwrap_or_default();
+    terminal::note(&format!("\"{text}\" is taken for {}{year}, id {movie_id}", movie.title));
+    Ok(movie_id)
 }
 
 fn show(context: &Context, list: &MovieList<'_>) -> Result<()> {

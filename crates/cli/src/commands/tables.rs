@@ -47,7 +47,7 @@ fn scale(text: &str) -> Result<RatingScale> {
     let ends = text.split_once(':').and_then(|(low, high)| Some((low.parse().ok()?, high.parse().ok()?)));
     let (lowest, highest) =
         ends.with_context(|| format!("--scale {text}: write LOWEST:HIGHEST, for example 1:5"))?;
-    Ok(RatingScale::new(lowest, highest)?)
+    RatingScale::new(lowest, highest).with_context(|| format!("--scale {text}"))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cinedex_domain::{MovieFilter, MovieIndex, UserIndex};
 use cinedex_storage::{sha256_bytes, sha256_file, xxh3};
 
-use super::world::World;
+use super::world::{World, make_writable};
 use crate::{Bundle, IndexError, IndexRoot, InputFault, PlaceIndex, Version};
 
 struct Built {
@@ -20,6 +20,7 @@ impl Built {
         let directory = tempfile::tempdir().unwrap();
         let root = IndexRoot::new(directory.path());
         let version = world.build(&root).unwrap().version;
+        make_writable(&root, &version);
         Self { root, version, _directory: directory }
     }
 

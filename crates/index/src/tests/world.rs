@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     BuildOptions, BuildReport, Bundle, BundleInput, Histories, IndexError, IndexRoot, Place, PlacePopularity,
-    Provenance, build,
+    Provenance, Version, build,
 };
 
 pub(crate) struct World {
@@ -146,5 +146,14 @@ fn settings(dimension: usize) -> ModelSettings {
         blend: BlendSettings { popularity_weight: 0.5, half_life_interactions: 10.0 },
         preference: PreferencePolicy::default(),
         rating_scale: RatingScale::FIVE_STARS,
+    }
+}
+
+/// Gives back the right to write that building took from a bundle's files, for tests that damage them.
+pub(crate) fn make_writable(root: &IndexRoot, version: &Version) {
+    #[cfg(unix)]
+    for entry in std::fs::read_dir(root.path().join(version.as_str())).unwrap() {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(entry.unwrap().path(), std::fs::Permissions::from_mode(0o644)).unwrap();
     }
 }
