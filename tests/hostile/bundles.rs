@@ -1,6 +1,6 @@
 //! Bundles that were altered on disk: a flipped byte in any file is found, named, and answered by the last good bundle.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::support::fixture::ready;
 use crate::support::served::Served;
@@ -26,7 +26,7 @@ impl Two {
             (second(&live) != second(&old)).then_some(live)
         });
         for name in place.names("indexes") {
-            if name != "CURRENT" && name != old && name != live {
+            if !["CURRENT", "HISTORY"].contains(&name.as_str()) && name != old && name != live {
                 place.run(&["index", "remove", &name]).done();
             }
         }
@@ -42,6 +42,13 @@ fn current(place: &Place) -> String {
     std::fs::read_to_string(place.path("indexes/CURRENT")).unwrap().trim().to_owned()
 }
 
+/// Puts other bytes in a file's place; the files of a bundle are read-only.
+fn overwrite(path: &Path, bytes: impl AsRef<[u8]>) {
+    // An extra file is not there yet.
+    let _ = std::fs::remove_file(path);
+    std::fs::write(path, bytes).unwrap();
+}
+
 #[test]
 fn a_flipped_byte_in_each_file_is_named_and_the_last_good_bundle_serves() {
     let two = Two::new();
@@ -52,7 +59,7 @@ fn a_flipped_byte_in_each_file_is_named_and_the_last_good_bundle_serves() {
         for share in [0, 1, 3, 5, 7] {
             let mut altered = whole.clone();
             altered[(whole.len() - 1) * share / 7] ^= 0x11;
-            std::fs::write(two.file(&file), &altered).unwrap();
+            overwrite(&two.file(&file), &altered);
             two.place.run(&["index", "verify", &two.live]).refused(&[&file]);
             two.place.run(&["index", "activate", &two.live]).refused(&[&file]);
         }
@@ -68,7 +75,7 @@ fn a_flipped_byte_in_each_file_is_named_and_the_last_good_bundle_serves() {
             &format!("bundle: a flipped byte in {file}"),
             &format!("refused ({fault}); serve logs {file} and serves the last good bundle"),
         );
-        std::fs::write(two.file(&file), whole).unwrap();
+        overwrite(&two.file(&file), whole);
     }
     two.place.run(&["index", "verify", &two.live]).done();
     assert_eq!(Served::start(&two.place).json("/readyz")["index_version"], *two.live);
@@ -79,15 +86,15 @@ fn truncated_missing_and_superfluous_files_are_named() {
     let two = Two::new();
     for file in two.place.names(&format!("indexes/{}", two.live)) {
         let whole = std::fs::read(two.file(&file)).unwrap();
-        std::fs::write(two.file(&file), &whole[..whole.len() / 2]).unwrap();
+        overwrite(&two.file(&file), &whole[..whole.len() / 2]);
         two.place.run(&["index", "verify", &two.live]).refused(&[&file]);
         std::fs::remove_file(two.file(&file)).unwrap();
         let run = two.place.run(&["index", "activate", &two.live]).refused(&[&file]);
         report_refusal(&format!("bundle: {file} is missing"), &two.place, &run);
         assert_eq!(two.place.json(&["popular"])["index_version"], *two.old, "{file}");
-        std::fs::write(two.file(&file), whole).unwrap();
+        overwrite(&two.file(&file), whole);
     }
-    std::fs::write(two.file("extra.bin"), "x").unwrap();
+    overwrite(&two.file("extra.bin"), "x");
     two.place.run(&["index", "verify", &two.live]).refused(&["extra.bin", "unexpected"]);
 }
 
@@ -101,7 +108,7 @@ fn a_bundle_that_breaks_while_it_is_to_go_live_leaves_the_old_one_serving() {
     let mut bytes = std::fs::read(&file).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
-    std::fs::write(&file, bytes).unwrap();
+    overwrite(&file, bytes);
     // Past the command that would refuse it.
     std::fs::write(two.place.path("indexes/CURRENT"), &two.live).unwrap();
     wait_for("the refusal in the log", || served.log().contains("graph.bin").then_some(()));
@@ -156,7 +163,7 @@ fn another_format_says_what_to_do() {
     let manifest = place.path(&format!("indexes/{}/manifest.json", current(&place)));
     let text = std::fs::read_to_string(&manifest).unwrap();
     assert!(text.contains("\"format_version\": 1"), "{text}");
-    std::fs::write(&manifest, text.replace("\"format_version\": 1", "\"format_version\": 0")).unwrap();
+    overwrite(&manifest, text.replace("\"format_version\": 1", "\"format_version\": 0"));
     let run = place.run(&["similar", "1"]).refused(&["manifest.json", "format 0", "run cinedex index build"]);
     report_refusal("a bundle of an older format", &place, &run);
 }

@@ -44,7 +44,7 @@ impl Foreign {
         report_refusal(case, &self.place, &run);
         assert_eq!(std::fs::read_to_string(self.place.path("indexes/CURRENT")).unwrap(), self.live);
         let names = self.place.names("indexes");
-        assert_eq!(names.len(), 2, "{case}: only CURRENT and the bundle before: {names:?}");
+        assert_eq!(names.len(), 3, "{case}: only CURRENT, HISTORY and the bundle before: {names:?}");
     }
 }
 

@@ -54,6 +54,15 @@ fn recommendations_say_how_they_came_about() {
     let place = serde_json::json!({"asked": "KR/11/Seoul", "answered": "KR", "events": 159});
     assert_eq!(unknown["location"], place);
     assert_eq!(unknown["items"][0]["movie_id"], "10");
+    let body = r#"{"history":[{"movie_id":"2"}],"location":"World"}"#;
+    for everywhere in [
+        get(at, "/v1/users/42/recommendations?location=world"),
+        get(at, "/v1/popular?user=42&location=WORLD"),
+        recommend(at, body),
+    ] {
+        let place = serde_json::json!({"asked": "world", "answered": "world", "events": 1830});
+        assert_eq!(everywhere.json()["location"], place);
+    }
     let bare = get(at, "/v1/users/nobody/recommendations").json();
     assert_eq!(bare["location"]["answered"], "world");
     let three = get(at, "/v1/users/42/recommendations?genre=drama&year_min=2004&exclude=%2e%2e").ids();
@@ -229,6 +238,13 @@ fn a_server_without_an_index_says_so_and_takes_one_up() {
     publish(&world.root, 0.5, true);
     wait_until(at, "/readyz", |response| response.status == 200);
     assert_eq!(get(at, "/v1/popular").status, 200);
+    // The first index is no swap, the second is one.
+    let swaps = |count: u32| {
+        move |response: &Response| response.text().contains(&format!("bundle_swaps_total {count}\n"))
+    };
+    assert!(swaps(0)(&get(at, "/metrics")));
+    publish(&world.root, 0.6, true);
+    wait_until(at, "/metrics", swaps(1));
 }
 
 #[test]
@@ -253,7 +269,15 @@ fn documentation_is_served_under_a_strict_policy() {
         docs.header("content-security-policy").unwrap().starts_with("default-src 'none'; style-src 'sha256-")
     );
     assert!(docs.text().contains("/v1/users/{user_id}/recommendations"));
+    // The examples work as they stand.
+    assert!(docs.text().contains("curl 'http://test/v1/movies/1/similar?limit=5'"), "{}", docs.text());
+    assert!(!docs.text().contains("localhost"));
+    assert!(
+        get(empty_world().server.address(), "/docs").text().contains("/v1/movies/{movie_id}/similar?limit=5")
+    );
     let openapi = get(at, "/openapi.json").json();
+    let history = &openapi["paths"]["/v1/recommendations"]["post"]["description"];
+    assert!(history.as_str().unwrap().contains("no cursor"), "{history}");
     assert_eq!(openapi["openapi"], "3.1.0");
     // Every path of the document leads to its route.
     for (path, operations) in openapi["paths"].as_object().unwrap() {
