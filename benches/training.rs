@@ -6,10 +6,10 @@ mod world;
 
 use std::hint::black_box;
 
-use cinedex_dataset::Dataset;
+use cinedex_dataset::{Dataset, Opinions};
 use cinedex_domain::{PreferencePolicy, silent};
 use cinedex_model::{IalsParameters, train_ials};
-use cinedex_pipeline::{EvaluateRequest, Opinions, ProtocolKind, evaluate_dataset};
+use cinedex_pipeline::{EvaluateRequest, ProtocolKind, evaluate_dataset, preference_matrix};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 fn benches(criterion: &mut Criterion) {
@@ -18,7 +18,7 @@ fn benches(criterion: &mut Criterion) {
     group.sample_size(10);
     for world in world::worlds() {
         let dataset = Dataset::load(&world.data, world.name).expect("imported");
-        let matrix = Opinions::of(&dataset, &PreferencePolicy::default()).matrix();
+        let matrix = preference_matrix(&Opinions::of(&dataset, &PreferencePolicy::default()));
         group.throughput(Throughput::Elements(matrix.entry_count() as u64));
         for dimension in [64, 128] {
             let parameters = IalsParameters { dimension, epochs: 1, ..IalsParameters::default() };

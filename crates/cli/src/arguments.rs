@@ -259,6 +259,9 @@ pub(crate) struct TrainerArguments {
     /// Threads; 0 is one a core [default: 0].
     #[arg(long)]
     pub(crate) threads: Option<usize>,
+    /// Days after which an interaction counts half [default: age does not matter].
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) half_life_days: Option<f32>,
 }
 
 /// What to train.
@@ -269,6 +272,12 @@ pub(crate) struct TrainArguments {
     /// Name of the model.
     #[arg(long, default_value = "ials")]
     pub(crate) model: String,
+    /// First find the number of epochs, up to --epochs, on users held out for it.
+    #[arg(long)]
+    pub(crate) early_stopping: bool,
+    /// Keep where a long training is this often; the same command goes on from there after an interruption.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    pub(crate) checkpoint_seconds: u64,
     /// Settings.
     #[command(flatten)]
     pub(crate) trainer: TrainerArguments,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use cinedex_domain::PreferencePolicy;
 use cinedex_server::ServerOptions;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -21,13 +22,20 @@ pub(crate) struct Configuration {
     pub(crate) data: PathBuf,
     /// Folder of bundles (`CINEDEX_INDEXES`).
     pub(crate) indexes: PathBuf,
+    /// What interactions mean to training: weights by kind of interaction and by age.
+    pub(crate) preference: PreferencePolicy,
     /// How to serve; `CINEDEX_` and a field's name in upper case is its environment variable.
     pub(crate) serve: ServerOptions,
 }
 
 impl Default for Configuration {
     fn default() -> Self {
-        Self { data: "data".into(), indexes: "indexes".into(), serve: ServerOptions::default() }
+        Self {
+            data: "data".into(),
+            indexes: "indexes".into(),
+            preference: PreferencePolicy::default(),
+            serve: ServerOptions::default(),
+        }
     }
 }
 
@@ -116,6 +124,9 @@ mod tests {
         let some: Configuration = toml::from_str("data = \"d\"\n[serve]\ncache_bytes = 1").unwrap();
         assert_eq!(some.data, PathBuf::from("d"));
         assert_eq!(some.serve, ServerOptions { cache_bytes: 1, ..ServerOptions::default() });
+        let some: Configuration = toml::from_str("[preference]\nwatch = 0.3\nhalf_life_days = 365").unwrap();
+        assert_eq!((some.preference.watch, some.preference.half_life_days), (0.3, Some(365.0)));
+        assert!(toml::from_str::<Configuration>("[preference]\nwach = 1").is_err());
         assert!(toml::from_str::<Configuration>("dta = \"d\"").is_err());
         assert!(toml::from_str::<Configuration>("[serve]\nbnid = \"127.0.0.1:1\"").is_err());
     }

@@ -30,6 +30,16 @@ pub enum DomainError {
     /// A rating scale whose ends are not finite and ascending, or whose top is not above 0.
     #[error("a rating scale needs a finite lowest value below its highest, and a highest above 0")]
     MalformedScale,
+    /// A field of a preference policy that is out of its range.
+    #[error("preference.{field} is {found}: it must be {expected}")]
+    InvalidPreference {
+        /// Name of the field.
+        field: &'static str,
+        /// What it is, as text.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
 }
 
 /// Cuts untrusted text for a message: at most 60 characters.

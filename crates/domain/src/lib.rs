@@ -30,6 +30,7 @@ mod location;
 mod movie;
 mod preference;
 mod progress;
+mod recency;
 mod settings;
 
 pub use error::DomainError;
@@ -40,4 +41,5 @@ pub use location::Location;
 pub use movie::{Movie, User};
 pub use preference::PreferencePolicy;
 pub use progress::{Progress, Step, silent};
-pub use settings::{BlendSettings, FoldInSettings, Metric, ModelSettings};
+pub use recency::Recency;
+pub use settings::{BlendSettings, DEFAULT_RECENT_SHARE, FoldInSettings, Metric, ModelSettings};

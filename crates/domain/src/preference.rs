@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{InteractionKind, RatingScale};
+use crate::{DomainError, InteractionKind, RatingScale};
 
 /// Turns an interaction into a signed preference in -1 to 1, never 0: its sign says for or against, its size how strongly.
 /// A rating of at least [`positive_share`](Self::positive_share) of the scale's top is positive, of at most
@@ -29,6 +29,8 @@ pub struct PreferencePolicy {
     pub favorite: f32,
     /// Preference of a skip.
     pub skip: f32,
+    /// Days after which an interaction counts half, see [`crate::Recency`]; without, age does not matter.
+    pub half_life_days: Option<f32>,
 }
 
 impl Default for PreferencePolicy {
@@ -43,11 +45,33 @@ impl Default for PreferencePolicy {
             dislike: -1.0,
             favorite: 1.0,
             skip: -0.2,
+            half_life_days: None,
         }
     }
 }
 
 impl PreferencePolicy {
+    /// Checks every range: what speaks for a film is at least 0, what speaks against at most 0, all of size up to 1.
+    pub fn validate(&self) -> Result<(), DomainError> {
+        let check = |field, found: f32, low: f32, high: f32, expected| {
+            let valid = found >= low && found <= high;
+            let invalid = || DomainError::InvalidPreference { field, found: found.to_string(), expected };
+            if valid { Ok(()) } else { Err(invalid()) }
+        };
+        let (share, favourable, unfavourable) = ("0 to 1", "0 to 1", "-1 to 0");
+        check("positive_share", self.positive_share, 0.0, 1.0, share)?;
+        check("negative_share", self.negative_share, -1.0, self.positive_share, "-1 to positive_share")?;
+        check("weak", self.weak, 0.0, 1.0, favourable)?;
+        check("negative", self.negative, -1.0, 0.0, unfavourable)?;
+        check("watch", self.watch, 0.0, 1.0, favourable)?;
+        check("like", self.like, 0.0, 1.0, favourable)?;
+        check("dislike", self.dislike, -1.0, 0.0, unfavourable)?;
+        check("favorite", self.favorite, 0.0, 1.0, favourable)?;
+        check("skip", self.skip, -1.0, 0.0, unfavourable)?;
+        let half_life = self.half_life_days.unwrap_or(1.0);
+        check("half_life_days", half_life, 1e-3, 1e6, "0.001 to 1000000, or left out")
+    }
+
     /// The preference of one interaction; `None` where it says nothing (a rating without a value, or a strength of 0).
     pub fn preference(&self, kind: InteractionKind, value: Option<f32>, scale: RatingScale) -> Option<f32> {
         let strength = match kind {
@@ -89,6 +113,20 @@ mod tests {
         check(InteractionKind::Rating, Some(2.5), Some(0.4));
         check(InteractionKind::Rating, Some(2.0), Some(-0.2));
         check(InteractionKind::Rating, None, None);
+    }
+
+    #[test]
+    fn senseless_weights_are_refused_by_name() {
+        let check = |change: fn(&mut PreferencePolicy), expect: &str| {
+            let mut policy = PreferencePolicy::default();
+            change(&mut policy);
+            let message = policy.validate().unwrap_err().to_string();
+            assert!(message.starts_with(expect), "{message}");
+        };
+        assert_eq!(PreferencePolicy::default().validate(), Ok(()));
+        check(|policy| policy.watch = -0.5, "preference.watch is -0.5: it must be 0 to 1");
+        check(|policy| policy.dislike = f32::NAN, "preference.dislike is NaN");
+        check(|policy| policy.half_life_days = Some(0.0), "preference.half_life_days is 0");
     }
 
     #[test]

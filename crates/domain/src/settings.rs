@@ -39,15 +39,41 @@ pub struct FoldInSettings {
     pub negative_weight: f32,
 }
 
-/// How the popularity of the place mixes into a user's scores: with `n` interactions known and `z` the standardised log
-/// of the shrunk popularity, `score = taste + weight half_life / (half_life + n) z`.
+/// How popularity mixes into a user's scores. With `n` interactions known, `sigma` the standard deviation of the user's taste
+/// scores over the movies that have an embedding, `z` the standardised log of the shrunk popularity in the place and `r` that of
+/// `1 +` the number of recent likes:
+///
+/// `score = taste + sigma (popularity_weight half_life / (half_life + n) z + recent_weight r)`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlendSettings {
-    /// Weight of the popularity for a user of whom nothing is known.
+    /// Weight of the place's popularity for a user of whom nothing is known, in standard deviations of taste.
     pub popularity_weight: f32,
     /// The number of interactions at which that weight has halved.
     pub half_life_interactions: f32,
+    /// Weight of what was liked last, in standard deviations of taste.
+    #[serde(default)]
+    pub recent_weight: f32,
+    /// Share of the likes that counts as recent, the last by time.
+    #[serde(default = "default_recent_share")]
+    pub recent_share: f32,
+}
+
+impl BlendSettings {
+    /// Taste alone.
+    pub const NONE: Self = Self {
+        popularity_weight: 0.0,
+        half_life_interactions: 1.0,
+        recent_weight: 0.0,
+        recent_share: DEFAULT_RECENT_SHARE,
+    };
+}
+
+/// The share of likes that counts as recent where nothing else is said.
+pub const DEFAULT_RECENT_SHARE: f32 = 0.1;
+
+fn default_recent_share() -> f32 {
+    DEFAULT_RECENT_SHARE
 }
 
 /// Everything that serving needs to know of a model besides its embeddings.

@@ -38,6 +38,24 @@ pub enum ModelError {
         /// Preferences there are, all of them negative.
         entries: usize,
     },
+    /// A preference that is not a number from -1 to 1.
+    #[error("the preference of user row {user} for movie row {movie} is {found}: it must be from -1 to 1")]
+    SenselessPreference {
+        /// Row of the user.
+        user: usize,
+        /// Row of the movie.
+        movie: usize,
+        /// The preference.
+        found: f32,
+    },
+    /// A state to go on from that belongs to another training.
+    #[error("cannot go on: users and movies have (rows, dimension) {found:?}, expected {expected:?}")]
+    UnfitState {
+        /// Rows and dimension of users and of movies in the state.
+        found: ((usize, usize), (usize, usize)),
+        /// What this training has.
+        expected: ((usize, usize), (usize, usize)),
+    },
     /// Training was told to stop.
     #[error("training was cancelled")]
     Cancelled,

@@ -63,6 +63,11 @@ impl Protocol {
         }
     }
 
+    /// The metric by which settings are chosen.
+    pub fn objective(&self) -> String {
+        format!("ndcg@{}", if self.recall_base == RecallBase::AtMostK { 100 } else { 10 })
+    }
+
     fn depth(&self) -> usize {
         let depths = self.recall_at.iter().chain(&self.ndcg_at);
         depths.copied().fold(self.reciprocal_rank_at.max(self.coverage_at), usize::max)

@@ -2,6 +2,7 @@
 //! Benchmarks"): regularisation scaled by frequency, one weight for all unobserved pairs, a small initial deviation, and here
 //! also evidence against (see [`cinedex_domain::FoldInSettings`] for the equation).
 
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cinedex_domain::{FoldInSettings, Progress, Step};
@@ -116,60 +117,146 @@ pub struct Factors {
     pub movies: Matrix,
 }
 
-/// Learns from `preferences` (users × movies, signed, of size up to 1). Runs on a pool of its own; deterministic for a seed,
-/// whatever the number of threads. Reports stage `train` in half epochs; `cancel` is looked at many times an epoch.
+/// A training after a whole number of epochs: what an observer sees, and what a training goes on from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Epoch {
+    /// Epochs done.
+    pub number: usize,
+    /// What they learned.
+    pub factors: Factors,
+}
+
+/// Learns from `preferences` (users × movies, signed, finite, of size up to 1). Runs on a pool of its own; deterministic for a
+/// seed, whatever the number of threads. Reports stage `train` in half epochs; `cancel` is looked at many times an epoch.
 pub fn train_ials(
     preferences: &Csr<f32>,
     parameters: &IalsParameters,
     progress: Progress<'_>,
     cancel: &AtomicBool,
 ) -> Result<Factors, ModelError> {
+    train_ials_observed(preferences, parameters, None, &mut |_| ControlFlow::Continue(()), progress, cancel)
+}
+
+/// As [`train_ials`], from the state `from` if there is one (the result is that of a training never interrupted), and shows
+/// `observe` the state after every epoch, which may end the training there.
+pub fn train_ials_observed(
+    preferences: &Csr<f32>,
+    parameters: &IalsParameters,
+    from: Option<Epoch>,
+    observe: &mut (dyn FnMut(&Epoch) -> ControlFlow<()> + Send),
+    progress: Progress<'_>,
+    cancel: &AtomicBool,
+) -> Result<Factors, ModelError> {
     parameters.validate()?;
-    if !preferences.values().iter().any(|&preference| preference > 0.0) {
-        return Err(ModelError::NothingToLearn { entries: preferences.entry_count() });
-    }
+    check(preferences)?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(parameters.threads)
         .thread_name(|number| format!("train-{number}"))
         .build()
         .map_err(|source| ModelError::Threads { threads: parameters.threads, source: Box::new(source) })?;
-    pool.install(|| train(preferences, parameters, progress, cancel))
+    pool.install(|| {
+        let by_movie = preferences.transpose();
+        let mut training = Training { by_user: preferences, by_movie, parameters, progress, cancel };
+        training.run(from, observe)
+    })
 }
 
-fn train(
-    by_user: &Csr<f32>,
-    parameters: &IalsParameters,
-    progress: Progress<'_>,
-    cancel: &AtomicBool,
-) -> Result<Factors, ModelError> {
-    let by_movie = by_user.transpose();
-    let settings = parameters.fold_in();
-    let mut users = initial(by_user.row_count(), 0, parameters);
-    let mut movies = initial(by_movie.row_count(), 1, parameters);
-    let half_step = |preferences: &Csr<f32>, fixed: &Matrix, solved: &mut Matrix, epoch: usize| {
+/// Refuses what nothing can be learned from, and values that would spoil everything they touch.
+fn check(preferences: &Csr<f32>) -> Result<(), ModelError> {
+    for user in 0..preferences.row_count() {
+        let (movies, values) = preferences.row(user);
+        let senseless = |value: &f32| !(-1.0..=1.0).contains(value);
+        if let Some(position) = values.iter().position(senseless) {
+            let (movie, found) = (movies[position] as usize, values[position]);
+            return Err(ModelError::SenselessPreference { user, movie, found });
+        }
+    }
+    if preferences.values().iter().any(|&preference| preference > 0.0) {
+        Ok(())
+    } else {
+        Err(ModelError::NothingToLearn { entries: preferences.entry_count() })
+    }
+}
+
+/// One training at work.
+struct Training<'a> {
+    by_user: &'a Csr<f32>,
+    by_movie: Csr<f32>,
+    parameters: &'a IalsParameters,
+    progress: Progress<'a>,
+    cancel: &'a AtomicBool,
+}
+
+impl Training<'_> {
+    fn run(
+        &mut self,
+        from: Option<Epoch>,
+        observe: &mut (dyn FnMut(&Epoch) -> ControlFlow<()> + Send),
+    ) -> Result<Factors, ModelError> {
+        let mut state = match from {
+            Some(epoch) => self.fitting(epoch)?,
+            None => Epoch { number: 0, factors: self.initial() },
+        };
+        while state.number < self.parameters.epochs {
+            let Factors { users, movies } = &mut state.factors;
+            self.half_step(state.number, 0, self.by_user, movies, users)?;
+            self.half_step(state.number, 1, &self.by_movie, users, movies)?;
+            state.number += 1;
+            if observe(&state).is_break() {
+                break;
+            }
+        }
+        self.report(state.number, 0);
+        let Factors { users, movies } = &state.factors;
+        if users.as_slice().iter().chain(movies.as_slice()).any(|value| !value.is_finite()) {
+            return Err(ModelError::Diverged { epoch: state.number });
+        }
+        Ok(state.factors)
+    }
+
+    /// Solves one side against the other; `half` is 0 for users, 1 for movies.
+    fn half_step(
+        &self,
+        epoch: usize,
+        half: usize,
+        preferences: &Csr<f32>,
+        fixed: &Matrix,
+        solved: &mut Matrix,
+    ) -> Result<(), ModelError> {
+        self.report(epoch, half);
         let gram = gramian(fixed.view());
         if gram.as_slice().iter().any(|value| !value.is_finite()) {
-            return Err(ModelError::Diverged { epoch });
+            return Err(ModelError::Diverged { epoch: epoch + 1 });
         }
-        HalfStep::new(fixed.view(), gram.view(), settings, parameters.cg_steps).run(
+        let settings = self.parameters.fold_in();
+        HalfStep::new(fixed.view(), gram.view(), settings, self.parameters.cg_steps).run(
             preferences,
             solved,
-            cancel,
+            self.cancel,
         );
-        if cancel.load(Ordering::Relaxed) { Err(ModelError::Cancelled) } else { Ok(()) }
-    };
-    let total = Some(2 * parameters.epochs as u64);
-    for epoch in 1..=parameters.epochs {
-        progress(Step { stage: "train", done: 2 * epoch as u64 - 2, total });
-        half_step(by_user, &movies, &mut users, epoch)?;
-        progress(Step { stage: "train", done: 2 * epoch as u64 - 1, total });
-        half_step(&by_movie, &users, &mut movies, epoch)?;
+        if self.cancel.load(Ordering::Relaxed) { Err(ModelError::Cancelled) } else { Ok(()) }
     }
-    if users.as_slice().iter().chain(movies.as_slice()).any(|value| !value.is_finite()) {
-        return Err(ModelError::Diverged { epoch: parameters.epochs });
+
+    fn report(&self, epoch: usize, half: usize) {
+        let (done, total) = (2 * epoch + half, 2 * self.parameters.epochs);
+        (self.progress)(Step { stage: "train", done: done as u64, total: Some(total as u64) });
     }
-    progress(Step { stage: "train", done: 2 * parameters.epochs as u64, total });
-    Ok(Factors { users, movies })
+
+    fn initial(&self) -> Factors {
+        Factors {
+            users: initial(self.by_user.row_count(), 0, self.parameters),
+            movies: initial(self.by_movie.row_count(), 1, self.parameters),
+        }
+    }
+
+    /// The state to go on from, if it has the shape of these preferences.
+    fn fitting(&self, epoch: Epoch) -> Result<Epoch, ModelError> {
+        let shape = |matrix: &Matrix| (matrix.rows(), matrix.dimension());
+        let found = (shape(&epoch.factors.users), shape(&epoch.factors.movies));
+        let dimension = self.parameters.dimension;
+        let expected = ((self.by_user.row_count(), dimension), (self.by_movie.row_count(), dimension));
+        if found == expected { Ok(epoch) } else { Err(ModelError::UnfitState { found, expected }) }
+    }
 }
 
 /// Normal numbers of the asked deviation; a row's depend on the seed, the side and the row alone.
@@ -373,6 +460,52 @@ mod tests {
         check(|p| p.regularization = f32::NAN, "regularization is NaN");
         check(|p| p.negative_target = 0.5, "negative_target is 0.5");
         assert!(IalsParameters::default().validate().is_ok());
+    }
+
+    #[test]
+    fn a_training_goes_on_as_if_never_interrupted() {
+        let preferences = sample(60, 40);
+        let whole = trained(&preferences, &parameters());
+        let mut seen = Vec::new();
+        let cancel = AtomicBool::new(false);
+        let mut stop_at_five = |epoch: &Epoch| {
+            seen.push(epoch.number);
+            if epoch.number == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let half =
+            train_ials_observed(&preferences, &parameters(), None, &mut stop_at_five, &silent, &cancel);
+        assert_eq!(seen, [1, 2, 3, 4, 5]);
+        let from = Epoch { number: 5, factors: half.unwrap() };
+        let go_on = |from: Epoch, preferences: &Csr<f32>| {
+            let mut observe = |_: &Epoch| ControlFlow::Continue(());
+            train_ials_observed(preferences, &parameters(), Some(from), &mut observe, &silent, &cancel)
+        };
+        assert_eq!(go_on(from.clone(), &preferences).unwrap(), whole);
+        assert!(matches!(go_on(from, &sample(61, 40)), Err(ModelError::UnfitState { .. })));
+    }
+
+    #[test]
+    fn what_spoils_everything_is_refused_and_what_is_odd_is_learned() {
+        let refused = |value: f32| {
+            let preferences = Csr::from_triplets(2, 3, [(0, 0, 1.0), (1, 2, value)]);
+            let error =
+                train_ials(&preferences, &parameters(), &silent, &AtomicBool::new(false)).unwrap_err();
+            assert!(
+                matches!(error, ModelError::SenselessPreference { user: 1, movie: 2, .. }),
+                "{value}: {error}"
+            );
+        };
+        [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1.5, -2.0].into_iter().for_each(refused);
+        let finite = |factors: &Factors| {
+            factors.users.as_slice().iter().chain(factors.movies.as_slice()).all(|value| value.is_finite())
+        };
+        // A user with every movie, a movie with every user, all values equal, more dimensions than movies.
+        let everything = Csr::from_triplets(5, 4, (0..20).map(|cell| (cell / 4, cell % 4, 0.5)));
+        let factors = trained(&everything, &IalsParameters { dimension: 64, ..parameters() });
+        assert!(finite(&factors));
+        let one_sided = Csr::from_triplets(3, 3, [(0, 0, -1.0), (1, 0, -1.0), (2, 1, 1.0)]);
+        assert!(finite(&trained(&one_sided, &parameters())));
+        assert!(finite(&trained(&Csr::from_triplets(2, 2, [(0, 0, f32::MIN_POSITIVE)]), &parameters())));
     }
 
     #[test]

@@ -19,6 +19,7 @@
 //! ```
 
 mod cholesky;
+mod early_stopping;
 mod error;
 mod evaluation;
 mod fold_in;
@@ -31,11 +32,12 @@ mod place_popularity;
 mod preferences;
 mod ranker;
 
+pub use early_stopping::{BestEpoch, Validation, train_ials_validated};
 pub use error::ModelError;
 pub use evaluation::{Case, Evaluation, Protocol, evaluate};
 pub use fold_in::{FoldIn, FoldedUser, mean_of_liked};
 pub use gramian::gramian;
-pub use ials::{Factors, IalsParameters, train_ials};
+pub use ials::{Epoch, Factors, IalsParameters, train_ials, train_ials_observed};
 pub use metrics::{RecallBase, Targets};
 pub use model_files::{DataSetReference, MODEL_FORMAT_VERSION, Model, ModelColumns, ModelManifest};
 pub use place_popularity::{PlaceEvent, learn_prior, place_counts, shrunk_rates, uniform_rates};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use cinedex_dataset::DatasetError;
+use cinedex_domain::DomainError;
 use cinedex_index::IndexError;
 use cinedex_model::ModelError;
 use cinedex_recommender::RecommendError;
@@ -14,6 +15,9 @@ pub enum PipelineError {
     /// The data set could not be made or read.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// What interactions mean is set senselessly.
+    #[error(transparent)]
+    Domain(#[from] DomainError),
     /// The model could not be learned, judged, written or read.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -68,6 +72,15 @@ pub enum PipelineError {
         model: String,
         /// Name of the data set.
         dataset: String,
+    },
+    /// A checkpoint that cannot be removed.
+    #[error("cannot remove the checkpoint {}", path.display())]
+    Checkpoint {
+        /// Its folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
     },
     /// A split without users to judge.
     #[error("nothing to judge: no user of {held_out} has a movie to find that training knows")]

@@ -107,7 +107,7 @@ fn served(
     request.bundle.as_ref().map(open).transpose()
 }
 
-fn matrix(training: &TrainingSet) -> Csr<f32> {
+pub(crate) fn matrix(training: &TrainingSet) -> Csr<f32> {
     let events =
         training.events.iter().map(|event| (event.user, event.movie, event.preference, event.timestamp_ms));
     preferences(training.user_ids.len(), training.movie_ids.len(), events)
@@ -180,6 +180,6 @@ impl Judge<'_> {
     }
 }
 
-fn case(user: HeldOutUser) -> Case {
+pub(crate) fn case(user: HeldOutUser) -> Case {
     Case { user: user.user.map(|row| row.0), history: user.history, targets: user.targets }
 }

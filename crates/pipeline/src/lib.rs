@@ -22,11 +22,12 @@
 //! # Ok::<(), cinedex_pipeline::PipelineError>(())
 //! ```
 
+mod checkpoint;
 mod demo;
 mod error;
 mod evaluation;
-mod opinions;
 mod places;
+mod preference_matrix;
 mod publication;
 mod served;
 #[cfg(test)]
@@ -36,6 +37,6 @@ mod training;
 pub use demo::{DEMO_NAME, DemoReport, prepare_demo};
 pub use error::PipelineError;
 pub use evaluation::{EvaluateRequest, ProtocolKind, SplitFiles, evaluate_dataset, evaluate_files};
-pub use opinions::Opinions;
+pub use preference_matrix::preference_matrix;
 pub use publication::{BuildRequest, Gate, PublishReport, build_and_publish};
 pub use training::{TrainReport, TrainRequest, model_path, train};

@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cinedex_dataset::Dataset;
+use cinedex_dataset::{Dataset, Opinions};
 use cinedex_domain::Location;
 use cinedex_index::{Place, PlacePopularity};
 use cinedex_model::{PlaceEvent, learn_prior, place_counts};
-
-use crate::opinions::Opinions;
 
 /// An opinion counts for popularity from this strength on: full likes and watches do, a lukewarm rating does not.
 const COUNTED_FROM: f32 = 0.5;
@@ -15,7 +13,7 @@ const COUNTED_FROM: f32 = 0.5;
 /// What is popular where in a data set.
 pub(crate) fn place_popularity(dataset: &Dataset, opinions: &Opinions) -> PlacePopularity {
     let places = Places::of(dataset);
-    let events = places.events(opinions);
+    let events = places.events(&dataset.interactions.locations, opinions);
     let prior = learn_prior(&places.parents, opinions.movie_count, &events);
     let (counts, totals) = place_counts(&places.parents, opinions.movie_count, events);
     let rows = places.locations.into_iter().zip(places.parents).zip(totals);
@@ -62,12 +60,13 @@ impl Places {
         Self { locations, parents, of_table, of_user }
     }
 
-    fn events(&self, opinions: &Opinions) -> Vec<PlaceEvent> {
+    /// `locations` are those of the data set's interactions.
+    fn events(&self, locations: &[u32], opinions: &Opinions) -> Vec<PlaceEvent> {
         let mut events = Vec::new();
         for user in 0..opinions.user_count {
             for at in opinions.range(user).filter(|&at| opinions.preferences[at] >= COUNTED_FROM) {
                 // An opinion without a place of its own counts at its user's home.
-                let own = self.of_table.get(opinions.locations[at] as usize).copied();
+                let own = self.of_table.get(locations[opinions.rows[at] as usize] as usize).copied();
                 let place = own.unwrap_or(self.of_user[user]);
                 events.push(PlaceEvent { place, user: user as u32, movie: opinions.movies[at] });
             }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 
-use cinedex_dataset::{DataRoot, Dataset};
+use cinedex_dataset::{DataRoot, Dataset, Opinions};
 use cinedex_domain::{Location, MovieId, Progress, Step, UserId};
 use cinedex_index::{
     BuildOptions, BuildReport, BundleInput, Calibration, Histories, IndexRoot, Provenance, Version, build,
@@ -11,7 +11,6 @@ use cinedex_index::{
 use cinedex_model::{FoldIn, Model, ModelColumns, gramian};
 use cinedex_vectors::{Matrix, MatrixView};
 
-use crate::opinions::Opinions;
 use crate::places::place_popularity;
 use crate::{PipelineError, model_path};
 
@@ -161,6 +160,7 @@ fn build_bundle(
     progress(Step { stage: "count popularity", done: 0, total: None });
     let opinions = Opinions::of(dataset, &settings.preference);
     let popularity = place_popularity(dataset, &opinions);
+    let opinions = opinions.aged(&settings.preference);
     let histories = histories(&opinions);
     let user_factors = user_rows(dataset, model, &movie_factors, gram.view(), &opinions);
     let users: Vec<UserId> = dataset.users.iter().map(|user| user.user_id.clone()).collect();

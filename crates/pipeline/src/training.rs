@@ -1,18 +1,24 @@
 //! Learns a model from a data set and stores it beside it.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use cinedex_dataset::{DataRoot, Dataset};
+use cinedex_dataset::split::{Signals, StrongOptions, split_strong};
+use cinedex_dataset::{DataRoot, Dataset, Opinions};
 use cinedex_domain::{BlendSettings, Metric, ModelSettings, PreferencePolicy, Progress};
 use cinedex_model::{
-    DataSetReference, IalsParameters, MODEL_FORMAT_VERSION, Model, ModelManifest, train_ials,
+    Case, DataSetReference, Epoch, IalsParameters, MODEL_FORMAT_VERSION, Model, ModelManifest, Protocol,
+    Validation, train_ials_observed, train_ials_validated,
 };
+use cinedex_vectors::Matrix;
+use serde_json::json;
 
-use crate::PipelineError;
-use crate::opinions::Opinions;
+use crate::checkpoint::Checkpoint;
+use crate::evaluation::{case, matrix};
+use crate::{PipelineError, preference_matrix};
 
 /// What to learn from and how.
 #[derive(Debug, Clone)]
@@ -25,6 +31,12 @@ pub struct TrainRequest {
     pub parameters: IalsParameters,
     /// What interactions mean.
     pub policy: PreferencePolicy,
+    /// How popularity mixes in where the model is served.
+    pub blend: BlendSettings,
+    /// Whether the number of epochs is first found on held-out users, up to that of the parameters.
+    pub early_stopping: bool,
+    /// How long a training may run before it keeps where it is.
+    pub checkpoint_interval: Duration,
 }
 
 impl Default for TrainRequest {
@@ -34,6 +46,9 @@ impl Default for TrainRequest {
             model: "ials".to_owned(),
             parameters: IalsParameters::default(),
             policy: PreferencePolicy::default(),
+            blend: BLEND,
+            early_stopping: false,
+            checkpoint_interval: Duration::from_secs(60),
         }
     }
 }
@@ -51,6 +66,8 @@ pub struct TrainReport {
     pub movies: usize,
     /// Opinions learned from.
     pub opinions: usize,
+    /// The epoch of the checkpoint that the training went on from.
+    pub resumed_from: Option<usize>,
     /// Seconds of the training itself.
     pub train_seconds: f64,
 }
@@ -61,7 +78,10 @@ const ALGORITHM: &str = "ials";
 /// How popularity mixes in for the models that we train: it decides between films that taste cannot tell apart, and a tenth
 /// of its weight is left at 45 interactions.
 pub(crate) const BLEND: BlendSettings =
-    BlendSettings { popularity_weight: 0.02, half_life_interactions: 5.0 };
+    BlendSettings { popularity_weight: 0.02, half_life_interactions: 5.0, ..BlendSettings::NONE };
+
+/// Epochs without a better one after which early stopping ends a training.
+pub(crate) const PATIENCE: usize = 3;
 
 /// Where the model `model` of a data set is or would be.
 pub fn model_path(root: &DataRoot, dataset: &str, model: &str) -> Result<PathBuf, PipelineError> {
@@ -79,7 +99,8 @@ fn refuse_foreign(path: &Path) -> Result<(), PipelineError> {
     if path.exists() && !ours() { Err(PipelineError::ForeignModel { path: path.to_owned() }) } else { Ok(()) }
 }
 
-/// Learns a model; an earlier one of the name that was trained here is replaced, atomically.
+/// Learns a model; an earlier one of the name that was trained here is replaced, atomically. A training that was interrupted
+/// after a checkpoint goes on from it, if data and settings are the same.
 pub fn train(
     root: &DataRoot,
     request: &TrainRequest,
@@ -89,53 +110,91 @@ pub fn train(
     let path = model_path(root, &request.dataset, &request.model)?;
     refuse_foreign(&path)?;
     request.parameters.validate()?;
+    request.policy.validate()?;
     let dataset = Dataset::load(root, &request.dataset)?;
-    let opinions = Opinions::of(&dataset, &request.policy);
-    let matrix = opinions.matrix();
+    let matrix = preference_matrix(&Opinions::of(&dataset, &request.policy).aged(&request.policy));
     if matrix.entry_count() == 0 {
         return Err(PipelineError::NoOpinions { dataset: request.dataset.clone() });
     }
     let began = Instant::now();
-    let factors = train_ials(&matrix, &request.parameters, progress, cancel)?;
-    let train_seconds = began.elapsed().as_secs_f64();
-    let model = Model {
-        manifest: manifest(&dataset, request, train_seconds),
-        movie_ids: dataset.movies.iter().map(|movie| movie.movie_id.clone()).collect(),
-        movie_factors: factors.movies,
-        users: Some((dataset.users.iter().map(|user| user.user_id.clone()).collect(), factors.users)),
+    let mut parameters = request.parameters.clone();
+    if request.early_stopping {
+        parameters.epochs = best_epoch(&dataset, request, progress, cancel)?;
+    }
+    let mut model = model(&dataset, request, &parameters);
+    let mut checkpoint = Checkpoint::beside(&path, request.checkpoint_interval);
+    let from = checkpoint.read(&model);
+    let resumed_from = from.as_ref().map(|epoch| epoch.number);
+    let mut failed = Ok(());
+    let mut keep = |epoch: &Epoch| {
+        failed = checkpoint.keep(&model, epoch);
+        if failed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
+    let factors = train_ials_observed(&matrix, &parameters, from, &mut keep, progress, cancel)?;
+    failed?;
+    let train_seconds = began.elapsed().as_secs_f64();
+    model.manifest.parameters["train_seconds"] = json!(train_seconds);
+    model.movie_factors = factors.movies;
+    if let Some((_, users)) = &mut model.users {
+        *users = factors.users;
+    }
     model.write(&path)?;
+    checkpoint.discard()?;
     Ok(TrainReport {
         path,
         manifest: model.manifest,
         users: dataset.users.len(),
         movies: dataset.movies.len(),
         opinions: matrix.entry_count(),
+        resumed_from,
         train_seconds,
     })
 }
 
-fn manifest(dataset: &Dataset, request: &TrainRequest, train_seconds: f64) -> ModelManifest {
-    ModelManifest {
+/// The number of epochs after which users held out from a training like this one are served best.
+fn best_epoch(
+    dataset: &Dataset,
+    request: &TrainRequest,
+    progress: Progress<'_>,
+    cancel: &AtomicBool,
+) -> Result<usize, PipelineError> {
+    let options = StrongOptions { signals: Signals::All, ..StrongOptions::default() };
+    let split = split_strong(dataset, &request.policy, &options)?;
+    let cases: Vec<Case> = split.validation.into_iter().map(case).collect();
+    let validation = Validation { cases: &cases, protocol: &Protocol::strong(), patience: PATIENCE };
+    let matrix = matrix(&split.training);
+    Ok(train_ials_validated(&matrix, &request.parameters, &validation, progress, cancel)?.number)
+}
+
+/// The model as it will be, without factors.
+fn model(dataset: &Dataset, request: &TrainRequest, parameters: &IalsParameters) -> Model {
+    let manifest = ModelManifest {
         format_version: MODEL_FORMAT_VERSION,
         name: request.model.clone(),
         created: Some(jiff::Timestamp::now().to_string()),
         settings: ModelSettings {
             algorithm: ALGORITHM.to_owned(),
-            dimension: request.parameters.dimension,
+            dimension: parameters.dimension,
             metric: Metric::InnerProduct,
-            fold_in: Some(request.parameters.fold_in()),
-            blend: BLEND,
+            fold_in: Some(parameters.fold_in()),
+            blend: request.blend,
             preference: request.policy.clone(),
             rating_scale: dataset.manifest.rating_scale,
         },
-        parameters: serde_json::json!({ "ials": request.parameters, "train_seconds": train_seconds }),
+        parameters: json!({ "ials": parameters }),
         data_set: Some(DataSetReference {
             name: dataset.manifest.name.clone(),
             sha256: dataset.manifest.sha256().to_owned(),
         }),
         evaluation: serde_json::Value::Null,
         tables: BTreeMap::new(),
+    };
+    let nothing = || Matrix::zeros(0, parameters.dimension);
+    Model {
+        manifest,
+        movie_ids: dataset.movies.iter().map(|movie| movie.movie_id.clone()).collect(),
+        movie_factors: nothing(),
+        users: Some((dataset.users.iter().map(|user| user.user_id.clone()).collect(), nothing())),
     }
 }
 
@@ -148,8 +207,74 @@ pub(crate) fn is_as_trained_now(
     let settings = &model.settings;
     model.data_set.as_ref().is_some_and(|trained| trained.sha256 == dataset.sha256())
         && settings.algorithm == ALGORITHM
-        && settings.blend == BLEND
+        && settings.blend == request.blend
         && settings.preference == request.policy
         && settings.fold_in == Some(request.parameters.fold_in())
         && model.parameters.get("ials") == serde_json::to_value(&request.parameters).ok().as_ref()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use cinedex_domain::{Step, silent};
+    use cinedex_model::ModelError;
+
+    use super::*;
+    use crate::test_world::{NAME, small};
+
+    fn request(model: &str) -> TrainRequest {
+        TrainRequest {
+            dataset: NAME.to_owned(),
+            model: model.to_owned(),
+            parameters: IalsParameters { dimension: 8, epochs: 12, ..IalsParameters::default() },
+            checkpoint_interval: Duration::ZERO,
+            ..TrainRequest::default()
+        }
+    }
+
+    #[test]
+    fn an_interrupted_training_leaves_the_last_model_and_goes_on_to_the_same_one() {
+        let (_folder, root) = small();
+        let never = AtomicBool::new(false);
+        let whole = train(&root, &request("whole"), &silent, &never).unwrap();
+        let earlier = TrainRequest {
+            parameters: IalsParameters { seed: 7, ..request("model").parameters },
+            ..request("model")
+        };
+        let earlier = train(&root, &earlier, &silent, &never).unwrap();
+        let cancel = AtomicBool::new(false);
+        let in_epoch_seven = |step: Step<'_>| cancel.store(step.done >= 13, Ordering::Relaxed);
+        let interrupted = train(&root, &request("model"), &in_epoch_seven, &cancel);
+        assert!(matches!(interrupted, Err(PipelineError::Model(ModelError::Cancelled))));
+        assert_eq!(ModelManifest::read(&earlier.path).unwrap().tables, tables(&earlier.path));
+        let resumed = train(&root, &request("model"), &silent, &never).unwrap();
+        assert_eq!((whole.resumed_from, resumed.resumed_from), (None, Some(6)));
+        assert_eq!(tables(&resumed.path), tables(&whole.path));
+        assert_eq!(train(&root, &request("model"), &silent, &never).unwrap().resumed_from, None);
+    }
+
+    /// The checksums of a model's tables, which must be those in its manifest.
+    fn tables(path: &Path) -> BTreeMap<String, String> {
+        Model::read(path, &cinedex_model::ModelColumns::default()).unwrap().manifest.tables
+    }
+
+    #[test]
+    fn early_stopping_finds_the_epochs_on_held_out_users() {
+        let (_folder, root) = small();
+        let parameters = IalsParameters { epochs: 60, ..request("model").parameters };
+        let request = TrainRequest { early_stopping: true, parameters, ..request("model") };
+        let report = train(&root, &request, &silent, &AtomicBool::new(false)).unwrap();
+        let epochs = report.manifest.parameters["ials"]["epochs"].as_u64().unwrap();
+        assert!((1..60).contains(&epochs), "{epochs}");
+    }
+
+    #[test]
+    fn a_senseless_policy_is_refused() {
+        let (_folder, root) = small();
+        let policy = PreferencePolicy { watch: -1.0, ..PreferencePolicy::default() };
+        let request = TrainRequest { policy, ..request("model") };
+        let refused = train(&root, &request, &silent, &AtomicBool::new(false));
+        assert!(matches!(refused, Err(PipelineError::Domain(_))), "{refused:?}");
+    }
 }

@@ -106,6 +106,7 @@ fn settings(world: &World) -> ModelSettings {
         blend: BlendSettings {
             popularity_weight: world.popularity_weight,
             half_life_interactions: world.half_life,
+            ..BlendSettings::NONE
         },
         preference: PreferencePolicy::default(),
         rating_scale: RatingScale::FIVE_STARS,

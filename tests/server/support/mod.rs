@@ -91,7 +91,7 @@ pub fn publish(root: &IndexRoot, popularity_weight: f32, fold_in: bool) -> Strin
         dimension: 4,
         metric: Metric::InnerProduct,
         fold_in,
-        blend: BlendSettings { popularity_weight, half_life_interactions: 5.0 },
+        blend: BlendSettings { popularity_weight, half_life_interactions: 5.0, ..BlendSettings::NONE },
         preference: PreferencePolicy::default(),
         rating_scale: RatingScale::FIVE_STARS,
     };

@@ -1,6 +1,9 @@
 //! `cinedex train`.
 
+use std::time::Duration;
+
 use anyhow::Result;
+use cinedex_domain::PreferencePolicy;
 use cinedex_model::IalsParameters;
 use cinedex_pipeline::{TrainRequest, train};
 use serde_json::json;
@@ -23,16 +26,31 @@ pub(super) fn parameters(flags: &TrainerArguments) -> IalsParameters {
     }
 }
 
+/// Lays the flags over the configuration.
+pub(super) fn policy(context: &Context, flags: &TrainerArguments) -> PreferencePolicy {
+    let configured = &context.configuration.preference;
+    PreferencePolicy {
+        half_life_days: flags.half_life_days.or(configured.half_life_days),
+        ..configured.clone()
+    }
+}
+
 pub(super) fn run(context: &Context, flags: &TrainArguments) -> Result<()> {
     let request = TrainRequest {
         dataset: flags.name.clone(),
         model: flags.model.clone(),
         parameters: parameters(&flags.trainer),
+        policy: policy(context, &flags.trainer),
+        early_stopping: flags.early_stopping,
+        checkpoint_interval: Duration::from_secs(flags.checkpoint_seconds),
         ..TrainRequest::default()
     };
     let view = ProgressView::new();
     let report = train(&context.data(), &request, &|step| view.show(step), &NEVER)?;
     drop(view);
+    if let Some(epoch) = report.resumed_from {
+        terminal::note(&format!("went on from a checkpoint of epoch {epoch}"));
+    }
     if context.json {
         return terminal::print_json(&json!({
             "model": request.model,
@@ -40,6 +58,7 @@ pub(super) fn run(context: &Context, flags: &TrainArguments) -> Result<()> {
             "users": report.users,
             "movies": report.movies,
             "opinions": report.opinions,
+            "resumed_from": report.resumed_from,
             "train_seconds": report.train_seconds,
             "manifest": report.manifest,
         }));

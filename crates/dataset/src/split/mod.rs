@@ -12,9 +12,9 @@ mod temporal;
 #[cfg(test)]
 mod tests;
 
-use cinedex_domain::{MovieId, MovieIndex, PreferencePolicy, UserId, UserIndex};
+use cinedex_domain::{MovieId, MovieIndex, PreferencePolicy, Recency, UserId, UserIndex};
 
-use crate::{Dataset, DatasetError, Interactions};
+use crate::{Dataset, DatasetError, Interactions, Opinions};
 
 pub use files::{HeldOutUsers, read_held_out, read_training};
 pub use strong::{StrongOptions, split_strong};
@@ -32,6 +32,16 @@ pub struct TrainingSet {
     pub user_ids: Vec<UserId>,
     /// What they did, each pair of user and movie once.
     pub events: Vec<Event>,
+}
+
+impl TrainingSet {
+    /// Weakens preferences by age, see [`Recency`]; splits of a data set have done it as the policy says.
+    #[must_use]
+    pub fn aged(mut self, half_life_days: Option<f32>) -> Self {
+        let recency = Recency::new(half_life_days, self.events.iter().map(|event| event.timestamp_ms));
+        self.events.iter_mut().for_each(|event| event.preference *= recency.weight(event.timestamp_ms));
+        self
+    }
 }
 
 /// One pair of a training set.
@@ -82,11 +92,12 @@ pub enum Signals {
     All,
 }
 
-/// One pair of a data set: the latest that the user said of the movie.
+/// One pair of a data set.
 #[derive(Debug, Clone, Copy)]
 struct Opinion {
     user: u32,
     movie: u32,
+    /// Whatever its age.
     preference: f32,
     timestamp_ms: i64,
 }
@@ -97,33 +108,27 @@ impl Opinion {
     }
 }
 
-/// The opinions of each user, in the order of users; within a user by time, then as in the file. A repeated pair counts once,
-/// with its latest row.
+/// The opinions of each user, in the order of users; within a user by time, then as in the file.
 fn opinions(dataset: &Dataset, policy: &PreferencePolicy, signals: Signals) -> Vec<Vec<Opinion>> {
-    let Dataset { manifest, interactions, .. } = dataset;
-    let mut by_user: Vec<Vec<Opinion>> = vec![Vec::new(); dataset.users.len()];
-    for row in 0..interactions.len() {
-        let (kind, value) = (interactions.kinds[row], interactions.value(row));
-        let Some(preference) = policy.preference(kind, value, manifest.rating_scale) else { continue };
-        let user = interactions.users[row];
-        let (movie, timestamp_ms) = (interactions.movies[row].0, interactions.timestamps_ms[row]);
-        by_user[user.row()].push(Opinion { user: user.0, movie, preference, timestamp_ms });
-    }
-    for opinions in &mut by_user {
-        // Stable sorts: rows of one time stay as in the file.
-        opinions.sort_by_key(|opinion| opinion.timestamp_ms);
-        opinions.reverse();
-        let mut seen = std::collections::HashSet::new();
-        opinions.retain(|opinion| seen.insert(opinion.movie));
-        opinions.reverse();
-        if signals == Signals::Positives {
-            opinions.retain(Opinion::is_positive);
-            for opinion in opinions.iter_mut() {
-                opinion.preference = 1.0;
-            }
+    let settled = Opinions::of(dataset, policy);
+    let of_user = |user: usize| {
+        let mut positions: Vec<usize> = settled.range(user).collect();
+        positions.sort_unstable_by_key(|&at| (settled.timestamps_ms[at], settled.rows[at]));
+        let opinions = positions.into_iter().map(|at| Opinion {
+            user: user as u32,
+            movie: settled.movies[at],
+            preference: settled.preferences[at],
+            timestamp_ms: settled.timestamps_ms[at],
+        });
+        match signals {
+            Signals::All => opinions.collect(),
+            Signals::Positives => opinions
+                .filter(Opinion::is_positive)
+                .map(|opinion| Opinion { preference: 1.0, ..opinion })
+                .collect(),
         }
-    }
-    by_user
+    };
+    (0..settled.user_count).map(of_user).collect()
 }
 
 /// The movies and users that occur in what is learned from, numbered anew.
@@ -131,11 +136,17 @@ struct Catalogue {
     /// For each movie of the data set its row, or none.
     movie_rows: Vec<Option<u32>>,
     user_rows: Vec<Option<u32>>,
+    /// Of what is learned from.
+    recency: Recency,
 }
 
 impl Catalogue {
-    /// Makes the training set of `opinions`, whose order it keeps.
-    fn training(dataset: &Dataset, opinions: impl Iterator<Item = Opinion>) -> (Self, TrainingSet) {
+    /// Makes the training set of `opinions`, whose order it keeps; `half_life_days` as in [`PreferencePolicy`].
+    fn training(
+        dataset: &Dataset,
+        half_life_days: Option<f32>,
+        opinions: impl Iterator<Item = Opinion>,
+    ) -> (Self, TrainingSet) {
         let mut events: Vec<Event> = opinions
             .map(|opinion| Event {
                 user: UserIndex(opinion.user),
@@ -144,6 +155,8 @@ impl Catalogue {
                 timestamp_ms: opinion.timestamp_ms,
             })
             .collect();
+        let recency = Recency::new(half_life_days, events.iter().map(|event| event.timestamp_ms));
+        events.iter_mut().for_each(|event| event.preference *= recency.weight(event.timestamp_ms));
         let movie_rows = number(dataset.movies.len(), events.iter().map(|event| event.movie.row()));
         let user_rows = number(dataset.users.len(), events.iter().map(|event| event.user.row()));
         for event in &mut events {
@@ -160,7 +173,7 @@ impl Catalogue {
             user_ids: users.filter(|(_, row)| row.is_some()).map(|(user, _)| user.user_id.clone()).collect(),
             events,
         };
-        (Self { movie_rows, user_rows }, training)
+        (Self { movie_rows, user_rows, recency }, training)
     }
 
     fn movie(&self, opinion: &Opinion) -> Option<MovieIndex> {
@@ -169,7 +182,8 @@ impl Catalogue {
 
     /// What is known of a user, as rows of the catalogue.
     fn history<'a>(&self, opinions: impl Iterator<Item = &'a Opinion>) -> Vec<(MovieIndex, f32)> {
-        opinions.filter_map(|opinion| Some((self.movie(opinion)?, opinion.preference))).collect()
+        let aged = |opinion: &Opinion| opinion.preference * self.recency.weight(opinion.timestamp_ms);
+        opinions.filter_map(|opinion| Some((self.movie(opinion)?, aged(opinion)))).collect()
     }
 
     /// The positives among opinions, as ascending rows of the catalogue.

@@ -58,8 +58,8 @@ pub fn split_strong(
     let (test, rest) = users.split_at_mut(held_out);
     let (validation, training) = rest.split_at_mut(held_out);
     training.sort_unstable();
-    let (catalogue, training) =
-        Catalogue::training(dataset, training.iter().flat_map(|&row| opinions[row].iter().copied()));
+    let learned = training.iter().flat_map(|&row| opinions[row].iter().copied());
+    let (catalogue, training) = Catalogue::training(dataset, policy.half_life_days, learned);
     let mut judge = |users: &mut [usize]| -> Vec<HeldOutUser> {
         users.sort_unstable();
         users

@@ -40,7 +40,7 @@ pub fn split_temporal_global(
     // By user again; a stable sort keeps the order of time.
     before.sort_by_key(|opinion| opinion.user);
     after.sort_by_key(|opinion| opinion.user);
-    judge(dataset, before, after)
+    judge(dataset, policy, before, after)
 }
 
 /// The last share of each user's positives by time, at least one, is the test, for users with enough of them; what those users
@@ -66,12 +66,17 @@ pub fn split_temporal_per_user(
         before.extend_from_slice(&opinions[..cut]);
         after.extend_from_slice(&opinions[cut..]);
     }
-    judge(dataset, &before, &after)
+    judge(dataset, policy, &before, &after)
 }
 
 /// Both are ordered by user, then time.
-fn judge(dataset: &Dataset, before: &[Opinion], after: &[Opinion]) -> Result<Split, DatasetError> {
-    let (catalogue, training) = Catalogue::training(dataset, before.iter().copied());
+fn judge(
+    dataset: &Dataset,
+    policy: &PreferencePolicy,
+    before: &[Opinion],
+    after: &[Opinion],
+) -> Result<Split, DatasetError> {
+    let (catalogue, training) = Catalogue::training(dataset, policy.half_life_days, before.iter().copied());
     let of = |opinions: &[Opinion], user: u32| {
         let start = opinions.partition_point(|opinion| opinion.user < user);
         start..start + opinions[start..].partition_point(|opinion| opinion.user == user)

@@ -143,7 +143,7 @@ fn settings(dimension: usize) -> ModelSettings {
             negative_target: 0.0,
             negative_weight: 1.0,
         }),
-        blend: BlendSettings { popularity_weight: 0.5, half_life_interactions: 10.0 },
+        blend: BlendSettings { popularity_weight: 0.5, ..BlendSettings::NONE },
         preference: PreferencePolicy::default(),
         rating_scale: RatingScale::FIVE_STARS,
     }

@@ -1,12 +1,13 @@
-//! One opinion a user and movie: what remains of a data set's interactions once repeats are settled. Training, the bundle's
-//! histories and popularity all start from it.
+//! One opinion a user and film: what remains of a data set's interactions once repeats are settled. Splits, training, the
+//! bundle's histories and popularity all start from it.
 
-use cinedex_dataset::Dataset;
-use cinedex_domain::{InteractionKind, MovieIndex, PreferencePolicy};
-use cinedex_vectors::Csr;
+use cinedex_domain::{InteractionKind, MovieIndex, PreferencePolicy, Recency};
+
+use crate::Dataset;
 
 /// The opinions of all users, by user and then by movie. An explicit opinion (rating, like, dislike, favourite) outweighs
 /// a watch or skip of the same movie; among equals the latest counts, and of equal times the one that stands last.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Opinions {
     /// Users of the data set.
     pub user_count: usize,
@@ -16,12 +17,12 @@ pub struct Opinions {
     pub offsets: Vec<u64>,
     /// Movie rows, ascending within a user.
     pub movies: Vec<u32>,
-    /// Signed preferences, never 0.
+    /// Signed preferences, never 0, whatever their age.
     pub preferences: Vec<f32>,
-    /// Milliseconds UTC, `i64::MIN` if unknown.
+    /// Milliseconds UTC, [`crate::Interactions::NO_TIME`] if unknown.
     pub timestamps_ms: Vec<i64>,
-    /// Rows of the data set's table of locations: the interaction's own place; `u32::MAX` if it has none.
-    pub locations: Vec<u32>,
+    /// Rows of the data set's interactions.
+    pub rows: Vec<u32>,
 }
 
 impl Opinions {
@@ -29,11 +30,9 @@ impl Opinions {
     pub fn of(dataset: &Dataset, policy: &PreferencePolicy) -> Self {
         let interactions = &dataset.interactions;
         let scale = dataset.manifest.rating_scale;
+        let strength =
+            |row: usize| policy.preference(interactions.kinds[row], interactions.value(row), scale);
         let mut order: Vec<(u64, u32)> = Vec::with_capacity(interactions.len());
-        let strength = |row: usize| {
-            let value = interactions.values[row];
-            policy.preference(interactions.kinds[row], (!value.is_nan()).then_some(value), scale)
-        };
         for row in 0..interactions.len() {
             if strength(row).is_some() {
                 let key = u64::from(interactions.users[row].0) << 32 | u64::from(interactions.movies[row].0);
@@ -51,12 +50,11 @@ impl Opinions {
             if order.get(position + 1).is_some_and(|next| next.0 == key) {
                 continue;
             }
-            let row = row as usize;
             opinions.offsets[(key >> 32) as usize + 1] += 1;
             opinions.movies.push(key as u32);
-            opinions.preferences.push(strength(row).unwrap_or_default());
-            opinions.timestamps_ms.push(interactions.timestamps_ms[row]);
-            opinions.locations.push(interactions.locations[row]);
+            opinions.preferences.push(strength(row as usize).unwrap_or_default());
+            opinions.timestamps_ms.push(interactions.timestamps_ms[row as usize]);
+            opinions.rows.push(row);
         }
         for user in 0..opinions.user_count {
             opinions.offsets[user + 1] += opinions.offsets[user];
@@ -72,13 +70,25 @@ impl Opinions {
             movies: Vec::with_capacity(capacity),
             preferences: Vec::with_capacity(capacity),
             timestamps_ms: Vec::with_capacity(capacity),
-            locations: Vec::with_capacity(capacity),
+            rows: Vec::with_capacity(capacity),
         }
     }
 
     /// Positions of one user.
     pub fn range(&self, user: usize) -> std::ops::Range<usize> {
         self.offsets[user] as usize..self.offsets[user + 1] as usize
+    }
+
+    /// The same with preferences weakened by age, as the policy says: what is learned from and folded in.
+    #[must_use]
+    pub fn aged(mut self, policy: &PreferencePolicy) -> Self {
+        if policy.half_life_days.is_some() {
+            let recency = Recency::new(policy.half_life_days, self.timestamps_ms.iter().copied());
+            for (preference, &time) in self.preferences.iter_mut().zip(&self.timestamps_ms) {
+                *preference *= recency.weight(time);
+            }
+        }
+        self
     }
 
     /// `(user, movie, preference)` of all opinions, in order.
@@ -91,29 +101,5 @@ impl Opinions {
     /// One user's movies with their preferences.
     pub fn history(&self, user: usize) -> Vec<(MovieIndex, f32)> {
         self.range(user).map(|at| (MovieIndex(self.movies[at]), self.preferences[at])).collect()
-    }
-
-    /// The matrix that is factorised: users × movies, signed preferences.
-    pub fn matrix(&self) -> Csr<f32> {
-        Csr::from_triplets(self.user_count, self.movie_count, self.triplets())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::test_world::{NAME, small};
-
-    #[test]
-    fn an_explicit_opinion_outweighs_a_watch_and_the_latest_counts() {
-        let (_folder, root) = small();
-        let dataset = Dataset::load(&root, NAME).unwrap();
-        let opinions = Opinions::of(&dataset, &PreferencePolicy::default());
-        assert_eq!(opinions.history(0), [(MovieIndex(0), 1.0)]);
-        assert_eq!(opinions.timestamps_ms[opinions.range(0)], [100_000]);
-        assert_eq!(opinions.history(1), [(MovieIndex(6), 1.0)]);
-        assert_eq!(opinions.history(2).last(), Some(&(MovieIndex(6), -1.0)));
-        let matrix = opinions.matrix();
-        assert_eq!((matrix.row_count(), matrix.column_count(), matrix.entry_count()), (40, 12, 2 + 38 * 6));
     }
 }
