@@ -156,7 +156,9 @@ impl Catalogue {
             })
             .collect();
         let recency = Recency::new(half_life_days, events.iter().map(|event| event.timestamp_ms));
-        events.iter_mut().for_each(|event| event.preference *= recency.weight(event.timestamp_ms));
+        for event in &mut events {
+            event.preference *= recency.weight(event.timestamp_ms);
+        }
         let movie_rows = number(dataset.movies.len(), events.iter().map(|event| event.movie.row()));
         let user_rows = number(dataset.users.len(), events.iter().map(|event| event.user.row()));
         for event in &mut events {
