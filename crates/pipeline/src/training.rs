@@ -48,7 +48,7 @@ impl Default for TrainRequest {
             policy: PreferencePolicy::default(),
             blend: BLEND,
             early_stopping: false,
-            checkpoint_interval: Duration::from_secs(60),
+            checkpoint_interval: Duration::from_mins(1),
         }
     }
 }
