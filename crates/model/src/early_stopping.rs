@@ -68,7 +68,7 @@ mod tests {
     fn the_best_epoch_is_kept_and_training_ends_after_the_patience() {
         // Two tastes; held-out users show one film of a taste and look for the rest of it.
         let likes = (0..40u32).flat_map(|user| {
-            let own = move |movie: &u32| (user / 2 + movie) % 6 != 0;
+            let own = move |movie: &u32| !(user / 2 + movie).is_multiple_of(6);
             (0..6u32).filter(own).map(move |movie| (user, movie + 6 * (user % 2), 1.0))
         });
         let preferences = Csr::from_triplets(40, 12, likes);
