@@ -9,8 +9,9 @@ use rayon::prelude::*;
 
 use crate::fold_in::Terms;
 
-/// Parts of the work for each thread: enough that the last ones to finish wait little.
-const PARTS_A_THREAD: usize = 32;
+/// Parts that the work is split into: enough that many threads end together. It does not depend on their number, so that
+/// sums over parts do not either.
+const PARTS: u64 = 256;
 
 /// The fixed side and how to solve against it.
 pub(crate) struct HalfStep<'a> {
@@ -50,27 +51,34 @@ impl<'a> HalfStep<'a> {
         Self { fixed, background, settings, cg_steps }
     }
 
-    /// Improves every row of `solved` in place, on the current rayon pool; stops early, with rows half done, when told to.
-    pub(crate) fn run(&self, preferences: &Csr<f32>, solved: &mut Matrix, cancel: &AtomicBool) {
+    /// Improves every row of `solved` in place, on the current rayon pool, and returns by how much that lowers the training
+    /// objective (see [`loss`](crate::loss::loss)), the same on any number of threads. Stops early, with rows half done,
+    /// when told to.
+    pub(crate) fn run(&self, preferences: &Csr<f32>, solved: &mut Matrix, cancel: &AtomicBool) -> f64 {
         let longest = preferences.offsets().windows(2).map(|ends| ends[1] - ends[0]).max().unwrap_or(0);
         let dimension = self.fixed.dimension();
-        parts(preferences, solved).into_par_iter().with_max_len(1).for_each(|part| {
+        let solve_part = |part: Part<'_>| {
             let mut scratch = Scratch::new(longest as usize, dimension);
+            let mut decrease = 0.0;
             for (row, x) in (part.first_row..).zip(part.solution.chunks_exact_mut(dimension)) {
                 if cancel.load(Ordering::Relaxed) {
-                    return;
+                    break;
                 }
                 let (columns, values) = preferences.row(row);
-                self.solve(columns, values, x, &mut scratch);
+                decrease += self.solve(columns, values, x, &mut scratch);
             }
-        });
+            decrease
+        };
+        let decreases: Vec<f64> =
+            parts(preferences, solved).into_par_iter().with_max_len(1).map(solve_part).collect();
+        decreases.into_iter().sum()
     }
 
-    /// Conjugate gradient on `A x = b` from the `x` that is there; `A` is never formed.
-    fn solve(&self, columns: &[u32], preferences: &[f32], x: &mut [f32], scratch: &mut Scratch) {
+    /// Conjugate gradient on `A x = b` from the `x` that is there; `A` is never formed. Returns by how much it lowers
+    /// `xᵀ A x - 2 bᵀ x`: a step of length `alpha` from a residual `r` lowers it by `alpha rᵀ r`.
+    fn solve(&self, columns: &[u32], preferences: &[f32], x: &mut [f32], scratch: &mut Scratch) -> f64 {
         if columns.is_empty() {
-            x.fill(0.0);
-            return;
+            return self.clear(x, scratch);
         }
         let Scratch { confidences, pulls, zeros, residual, direction, product } = scratch;
         confidences.clear();
@@ -91,16 +99,18 @@ impl<'a> HalfStep<'a> {
         scale(-1.0, residual);
         direction.copy_from_slice(residual);
         let mut error = dot(residual, residual);
+        let mut decrease = 0.0;
         for step in 1..=self.cg_steps {
             multiply(direction, zeros, product);
             let curvature = dot(direction, product);
             if curvature <= f32::MIN_POSITIVE || curvature.is_nan() {
-                return;
+                break;
             }
             let length = error / curvature;
             axpy(length, direction, x);
+            decrease += f64::from(length) * f64::from(error);
             if step == self.cg_steps {
-                return;
+                break;
             }
             axpy(-length, product, residual);
             let smaller = dot(residual, residual);
@@ -108,6 +118,20 @@ impl<'a> HalfStep<'a> {
             axpy(1.0, residual, direction);
             error = smaller;
         }
+        decrease
+    }
+
+    /// The solution where nothing is known: zeros. Returns by how much that lowers `xᵀ A x`.
+    fn clear(&self, x: &mut [f32], scratch: &mut Scratch) -> f64 {
+        if x.iter().all(|&value| value == 0.0) {
+            return 0.0;
+        }
+        let product = &mut scratch.product;
+        inner_products(self.background.view(), x, product);
+        axpy(self.settings.ridge(0, self.fixed.rows()), x, product);
+        let decrease = f64::from(dot(x, product));
+        x.fill(0.0);
+        decrease
     }
 }
 
@@ -130,7 +154,7 @@ fn parts<'m>(preferences: &Csr<f32>, solved: &'m mut Matrix) -> Vec<Part<'m>> {
     let (rows, dimension) = (preferences.row_count(), solved.dimension());
     let row_cost = 1 + dimension as u64 / 2;
     let total = preferences.entry_count() as u64 + row_cost * rows as u64;
-    let target = total / (PARTS_A_THREAD * rayon::current_num_threads()) as u64 + 1;
+    let target = total / PARTS + 1;
     let mut parts = Vec::new();
     let mut rest = solved.as_mut_slice();
     let (mut first_row, mut cost) = (0, 0);

@@ -26,6 +26,7 @@ mod fold_in;
 mod gramian;
 mod half_step;
 mod ials;
+mod loss;
 mod metrics;
 mod model_files;
 mod place_popularity;
