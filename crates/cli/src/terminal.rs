@@ -36,7 +36,7 @@ pub(crate) fn complain(error: &anyhow::Error) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Progress of one command: a bar where stderr is a terminal, a line a stage where it is not.
+/// Progress of one command: a bar where stderr is a terminal, a line a stage and events in the log where it is not.
 pub(crate) struct ProgressView {
     state: Mutex<Stage>,
     bar: Option<ProgressBar>,
@@ -45,6 +45,28 @@ pub(crate) struct ProgressView {
 struct Stage {
     name: String,
     began: Instant,
+    logged: Instant,
+}
+
+impl Stage {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), began: Instant::now(), logged: Instant::now() }
+    }
+
+    /// Logs a step, if the last one was a second ago.
+    fn log(&mut self, step: Step<'_>) {
+        if self.logged.elapsed() < Duration::from_secs(1) {
+            return;
+        }
+        self.logged = Instant::now();
+        let elapsed = self.began.elapsed().as_secs_f64();
+        let left = step
+            .total
+            .filter(|_| step.done > 0)
+            .map(|total| elapsed * total.saturating_sub(step.done) as f64 / step.done as f64);
+        let (stage, done, total, loss) = (step.stage, step.done, step.total, step.loss);
+        tracing::info!(stage, done, total, loss, eta_seconds = left, "progress");
+    }
 }
 
 impl ProgressView {
@@ -55,7 +77,7 @@ impl ProgressView {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { state: Mutex::new(Stage { name: String::new(), began: Instant::now() }), bar }
+        Self { state: Mutex::new(Stage::new("")), bar }
     }
 
     /// Shows one step.
@@ -64,18 +86,20 @@ impl ProgressView {
         let Ok(mut stage) = self.state.lock() else { return };
         if stage.name != step.stage {
             self.close(&stage);
-            *stage = Stage { name: step.stage.to_owned(), began: Instant::now() };
+            *stage = Stage::new(step.stage);
             if let Some(bar) = &self.bar {
                 bar.reset();
                 bar.set_style(style(step.total.is_some()));
                 bar.set_message(stage.name.clone());
             }
         }
-        if let Some(bar) = &self.bar {
-            if let Some(total) = step.total {
-                bar.set_length(total);
-            }
-            bar.set_position(step.done);
+        let Some(bar) = &self.bar else { return stage.log(step) };
+        if let Some(total) = step.total {
+            bar.set_length(total);
+        }
+        bar.set_position(step.done);
+        if let Some(loss) = step.loss {
+            bar.set_message(format!("{}, loss {loss:.5}", stage.name));
         }
     }
 

@@ -256,7 +256,7 @@ impl Transfer<'_> {
         let mut done = start;
         file.seek(io::SeekFrom::Start(start)).map_err(DatasetError::io("write", &self.part))?;
         loop {
-            progress(Step { stage: "downloading", done, total: Some(total) });
+            progress(Step::new("downloading", done, Some(total)));
             let read = match body.read(&mut buffer) {
                 Ok(0) if done == total => return Ok(done - start),
                 Ok(0) => return Err(self.interrupted(done, "the connection ended early")),

@@ -9,6 +9,15 @@ pub struct Step<'a> {
     pub done: u64,
     /// Units in all, where known.
     pub total: Option<u64>,
+    /// What training lowers, per observed pair, where it is known.
+    pub loss: Option<f64>,
+}
+
+impl<'a> Step<'a> {
+    /// A step without a loss.
+    pub fn new(stage: &'a str, done: u64, total: Option<u64>) -> Self {
+        Self { stage, done, total, loss: None }
+    }
 }
 
 /// A listener for progress; called from the thread that works, often, so it must be quick.

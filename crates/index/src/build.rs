@@ -109,7 +109,7 @@ pub fn build(
     let staging = AtomicDirectory::create(&root.path().join("building"))?;
     let work = Work { directory: staging.path(), input, options, progress, cancel };
     let made = pool.install(|| work.make())?;
-    progress(Step { stage: "storing", done: 0, total: None });
+    progress(Step::new("storing", 0, None));
     let (manifest, version) = work.describe(made)?;
     if cancel.load(Ordering::Relaxed) {
         return Err(IndexError::Cancelled);
@@ -161,7 +161,7 @@ impl Work<'_> {
         if self.cancel.load(Ordering::Relaxed) {
             return Err(IndexError::Cancelled);
         }
-        (self.progress)(Step { stage: "measuring", done: 0, total: None });
+        (self.progress)(Step::new("measuring", 0, None));
         let start = Instant::now();
         let calibration = self.measure(&checksums)?;
         let calibration_seconds = start.elapsed().as_secs_f64();
@@ -186,7 +186,7 @@ impl Work<'_> {
         let mut checksums = BTreeMap::new();
         let mut wrote = |name: &str, checksum: u64| {
             checksums.insert(name.to_owned(), checksum);
-            (self.progress)(Step { stage: "writing tables", done: checksums.len() as u64, total: Some(7) });
+            (self.progress)(Step::new("writing tables", checksums.len() as u64, Some(7)));
         };
         write_movies(&path(CATALOGUE), input.movies)?;
         wrote(CATALOGUE, checksum_of_file(&path(CATALOGUE))?);

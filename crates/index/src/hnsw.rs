@@ -62,7 +62,7 @@ pub(crate) fn build_graph(
             batch.par_iter().for_each(insert);
         }
         done = end;
-        progress(Step { stage: "linking movies", done: done as u64, total: Some(count as u64) });
+        progress(Step::new("linking movies", done as u64, Some(count as u64)));
     }
     read_links(&hnsw, &mut graph);
     Ok(graph)

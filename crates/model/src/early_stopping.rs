@@ -42,21 +42,21 @@ pub fn train_ials_validated(
     let likes = like_counts(preferences);
     let objective = validation.protocol.objective();
     let mut scores: Vec<f64> = Vec::new();
-    let mut best: Option<Epoch> = None;
+    let mut best: Option<(usize, Factors)> = None;
     let mut observe = |epoch: &Epoch| {
         let ranker = IalsRanker::new(epoch.factors.movies.clone(), parameters.fold_in());
         let judged = evaluate(&ranker, validation.cases, validation.protocol, &likes);
         let score = judged.metrics.get(&objective).copied().unwrap_or_default();
         if scores.iter().all(|earlier| *earlier < score) {
-            best = Some(epoch.clone());
+            best = Some((epoch.number, epoch.factors.clone()));
         }
         scores.push(score);
-        let since = best.as_ref().map_or(0, |best| epoch.number - best.number);
+        let since = best.as_ref().map_or(0, |(number, _)| epoch.number - number);
         if since >= validation.patience.max(1) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let last = train_ials_observed(preferences, parameters, None, &mut observe, progress, cancel)?;
-    let best = best.unwrap_or(Epoch { number: scores.len(), factors: last });
-    Ok(BestEpoch { number: best.number, factors: best.factors, scores })
+    let (number, factors) = best.unwrap_or((scores.len(), last));
+    Ok(BestEpoch { number, factors, scores })
 }
 
 #[cfg(test)]

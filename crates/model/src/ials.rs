@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::half_step::HalfStep;
+use crate::loss::loss;
 use crate::{ModelError, gramian};
 
 /// Rows that share one stream of random numbers.
@@ -117,11 +118,14 @@ pub struct Factors {
     pub movies: Matrix,
 }
 
-/// A training after a whole number of epochs: what an observer sees, and what a training goes on from.
+/// A training after a whole number of epochs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Epoch {
     /// Epochs done.
     pub number: usize,
+    /// The objective per observed pair: the squares of what is missed, weighted by confidence, over all pairs, and the
+    /// regularisation.
+    pub loss: f64,
     /// What they learned.
     pub factors: Factors,
 }
@@ -137,12 +141,12 @@ pub fn train_ials(
     train_ials_observed(preferences, parameters, None, &mut |_| ControlFlow::Continue(()), progress, cancel)
 }
 
-/// As [`train_ials`], from the state `from` if there is one (the result is that of a training never interrupted), and shows
+/// As [`train_ials`], from what was learned by an epoch if `from` says (the result is that of a training never interrupted), and shows
 /// `observe` the state after every epoch, which may end the training there.
 pub fn train_ials_observed(
     preferences: &Csr<f32>,
     parameters: &IalsParameters,
-    from: Option<Epoch>,
+    from: Option<(usize, Factors)>,
     observe: &mut (dyn FnMut(&Epoch) -> ControlFlow<()> + Send),
     progress: Progress<'_>,
     cancel: &AtomicBool,
@@ -190,23 +194,26 @@ struct Training<'a> {
 impl Training<'_> {
     fn run(
         &mut self,
-        from: Option<Epoch>,
+        from: Option<(usize, Factors)>,
         observe: &mut (dyn FnMut(&Epoch) -> ControlFlow<()> + Send),
     ) -> Result<Factors, ModelError> {
-        let mut state = match from {
-            Some(epoch) => self.fitting(epoch)?,
-            None => Epoch { number: 0, factors: self.initial() },
+        let factors = match from {
+            Some((number, factors)) => (number, self.fitting(factors)?),
+            None => (0, self.initial()),
         };
+        let mut state = self.state(factors);
         while state.number < self.parameters.epochs {
             let Factors { users, movies } = &mut state.factors;
-            self.half_step(state.number, 0, self.by_user, movies, users)?;
-            self.half_step(state.number, 1, &self.by_movie, users, movies)?;
+            self.report(2 * state.number, state.loss);
+            state.loss -= self.half_step(state.number, self.by_user, movies, users)?;
+            self.report(2 * state.number + 1, state.loss);
+            state.loss -= self.half_step(state.number, &self.by_movie, users, movies)?;
             state.number += 1;
             if observe(&state).is_break() {
                 break;
             }
         }
-        self.report(state.number, 0);
+        self.report(2 * state.number, state.loss);
         let Factors { users, movies } = &state.factors;
         if users.as_slice().iter().chain(movies.as_slice()).any(|value| !value.is_finite()) {
             return Err(ModelError::Diverged { epoch: state.number });
@@ -214,32 +221,36 @@ impl Training<'_> {
         Ok(state.factors)
     }
 
-    /// Solves one side against the other; `half` is 0 for users, 1 for movies.
+    /// Solves one side against the other; returns by how much that lowers the loss.
     fn half_step(
         &self,
         epoch: usize,
-        half: usize,
         preferences: &Csr<f32>,
         fixed: &Matrix,
         solved: &mut Matrix,
-    ) -> Result<(), ModelError> {
-        self.report(epoch, half);
+    ) -> Result<f64, ModelError> {
         let gram = gramian(fixed.view());
         if gram.as_slice().iter().any(|value| !value.is_finite()) {
             return Err(ModelError::Diverged { epoch: epoch + 1 });
         }
         let settings = self.parameters.fold_in();
-        HalfStep::new(fixed.view(), gram.view(), settings, self.parameters.cg_steps).run(
-            preferences,
-            solved,
-            self.cancel,
-        );
-        if self.cancel.load(Ordering::Relaxed) { Err(ModelError::Cancelled) } else { Ok(()) }
+        let solver = HalfStep::new(fixed.view(), gram.view(), settings, self.parameters.cg_steps);
+        let decrease = solver.run(preferences, solved, self.cancel);
+        if self.cancel.load(Ordering::Relaxed) {
+            return Err(ModelError::Cancelled);
+        }
+        Ok(decrease / self.by_user.entry_count() as f64)
     }
 
-    fn report(&self, epoch: usize, half: usize) {
-        let (done, total) = (2 * epoch + half, 2 * self.parameters.epochs);
-        (self.progress)(Step { stage: "train", done: done as u64, total: Some(total as u64) });
+    fn report(&self, done: usize, loss: f64) {
+        let total = Some(2 * self.parameters.epochs as u64);
+        (self.progress)(Step { loss: Some(loss), ..Step::new("train", done as u64, total) });
+    }
+
+    fn state(&self, (number, factors): (usize, Factors)) -> Epoch {
+        let Factors { users, movies } = &factors;
+        let whole = loss(self.by_user, users.view(), movies.view(), &self.parameters.fold_in());
+        Epoch { number, loss: whole / self.by_user.entry_count() as f64, factors }
     }
 
     fn initial(&self) -> Factors {
@@ -249,13 +260,13 @@ impl Training<'_> {
         }
     }
 
-    /// The state to go on from, if it has the shape of these preferences.
-    fn fitting(&self, epoch: Epoch) -> Result<Epoch, ModelError> {
+    /// The factors to go on from, if it has the shape of these preferences.
+    fn fitting(&self, factors: Factors) -> Result<Factors, ModelError> {
         let shape = |matrix: &Matrix| (matrix.rows(), matrix.dimension());
-        let found = (shape(&epoch.factors.users), shape(&epoch.factors.movies));
+        let found = (shape(&factors.users), shape(&factors.movies));
         let dimension = self.parameters.dimension;
         let expected = ((self.by_user.row_count(), dimension), (self.by_movie.row_count(), dimension));
-        if found == expected { Ok(epoch) } else { Err(ModelError::UnfitState { found, expected }) }
+        if found == expected { Ok(factors) } else { Err(ModelError::UnfitState { found, expected }) }
     }
 }
 
@@ -323,7 +334,7 @@ mod tests {
     }
 
     /// The whole objective, with the frequency-scaled penalties of both sides.
-    fn loss(preferences: &Csr<f32>, factors: &Factors, settings: &FoldInSettings) -> f64 {
+    fn whole_loss(preferences: &Csr<f32>, factors: &Factors, settings: &FoldInSettings) -> f64 {
         let (users, movies) = (factors.users.rows(), factors.movies.rows());
         let turned = preferences.transpose();
         let mut loss = 0.0;
@@ -352,10 +363,19 @@ mod tests {
         let preferences = sample(60, 40);
         let of = |epochs| {
             let parameters = IalsParameters { epochs, ..parameters() };
-            loss(&preferences, &trained(&preferences, &parameters), &parameters.fold_in())
+            whole_loss(&preferences, &trained(&preferences, &parameters), &parameters.fold_in())
         };
         let losses: Vec<f64> = (1..8).map(of).collect();
         assert!(losses.windows(2).all(|pair| pair[1] < pair[0]), "{losses:?}");
+        let mut reported = Vec::new();
+        let mut observe = |epoch: &Epoch| {
+            reported.push(epoch.loss * preferences.entry_count() as f64);
+            if epoch.number == 7 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let never = AtomicBool::new(false);
+        train_ials_observed(&preferences, &parameters(), None, &mut observe, &silent, &never).unwrap();
+        let close = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-4 * b;
+        assert!(reported.iter().zip(&losses).all(close), "{reported:?} {losses:?}");
     }
 
     #[test]
@@ -475,8 +495,8 @@ mod tests {
         let half =
             train_ials_observed(&preferences, &parameters(), None, &mut stop_at_five, &silent, &cancel);
         assert_eq!(seen, [1, 2, 3, 4, 5]);
-        let from = Epoch { number: 5, factors: half.unwrap() };
-        let go_on = |from: Epoch, preferences: &Csr<f32>| {
+        let from = (5, half.unwrap());
+        let go_on = |from: (usize, Factors), preferences: &Csr<f32>| {
             let mut observe = |_: &Epoch| ControlFlow::Continue(());
             train_ials_observed(preferences, &parameters(), Some(from), &mut observe, &silent, &cancel)
         };

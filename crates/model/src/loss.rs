@@ -14,7 +14,6 @@ const BLOCK_ROWS: usize = 256;
 /// The whole objective of `preferences` (users × movies), with `x` rows of `users` and `y` of `movies`: over the observed
 /// `c (xᵀ y - t)²`, over all pairs `unobserved_weight (xᵀ y)²`, and over the rows of both sides `lambda |row|²`, with the terms
 /// of [`FoldInSettings`]. Parallel on the current rayon pool; costs about an eighth of an epoch.
-#[allow(dead_code, reason = "training reports the loss from its decreases; so far only tests need the whole")]
 pub(crate) fn loss(
     preferences: &Csr<f32>,
     users: MatrixView<'_>,

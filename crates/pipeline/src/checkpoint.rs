@@ -24,7 +24,7 @@ impl Checkpoint {
     }
 
     /// The state of a training just like the one that `model` would come from; `None` where there is none that can be read.
-    pub(crate) fn read(&self, model: &Model) -> Option<Epoch> {
+    pub(crate) fn read(&self, model: &Model) -> Option<(usize, Factors)> {
         let found = Model::read(&self.directory, &ModelColumns::default()).ok()?;
         let number = usize::try_from(found.manifest.parameters.get("epoch")?.as_u64()?).ok()?;
         let (ids, users) = found.users?;
@@ -33,7 +33,8 @@ impl Checkpoint {
             && found.manifest.parameters.get("ials") == model.manifest.parameters.get("ials")
             && found.movie_ids == model.movie_ids
             && model.users.as_ref().is_some_and(|(expected, _)| *expected == ids);
-        same.then_some(Epoch { number, factors: Factors { users, movies: found.movie_factors } })
+        let factors = Factors { users, movies: found.movie_factors };
+        same.then_some((number, factors))
     }
 
     /// Keeps a state of the training that `model` will come from, if the last one is older than the interval.

@@ -148,7 +148,7 @@ impl Judge<'_> {
         let mut evaluations = Vec::new();
         for (position, (ranker, train_seconds)) in rankers.iter().enumerate() {
             let (done, total) = (position as u64, Some(rankers.len() as u64));
-            progress(Step { stage: "judge", done, total });
+            progress(Step::new("judge", done, total));
             let mut evaluation = evaluate(&**ranker, &cases, &self.protocol, &likes);
             evaluation.train_seconds = *train_seconds;
             evaluations.push(evaluation);

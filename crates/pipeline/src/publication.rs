@@ -107,7 +107,7 @@ pub fn build_and_publish(
     progress: Progress<'_>,
     cancel: &AtomicBool,
 ) -> Result<PublishReport, PipelineError> {
-    progress(Step { stage: "read", done: 0, total: None });
+    progress(Step::new("read", 0, None));
     let dataset = Dataset::load(data, &request.dataset)?;
     let mut model = Model::read(&model_path(data, &request.dataset, &request.model)?, &columns(request))?;
     if model.manifest.data_set.is_none() {
@@ -157,7 +157,7 @@ fn build_bundle(
     let settings = &model.manifest.settings;
     let movie_factors = movie_rows(dataset, model, request)?;
     let gram = gramian(movie_factors.view());
-    progress(Step { stage: "count popularity", done: 0, total: None });
+    progress(Step::new("count popularity", 0, None));
     let opinions = Opinions::of(dataset, &settings.preference);
     let popularity = place_popularity(dataset, &opinions);
     let opinions = opinions.aged(&settings.preference);

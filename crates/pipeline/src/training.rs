@@ -124,7 +124,7 @@ pub fn train(
     let mut model = model(&dataset, request, &parameters);
     let mut checkpoint = Checkpoint::beside(&path, request.checkpoint_interval);
     let from = checkpoint.read(&model);
-    let resumed_from = from.as_ref().map(|epoch| epoch.number);
+    let resumed_from = from.as_ref().map(|(epoch, _)| *epoch);
     let mut failed = Ok(());
     let mut keep = |epoch: &Epoch| {
         failed = checkpoint.keep(&model, epoch);

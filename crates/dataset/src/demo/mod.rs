@@ -176,11 +176,7 @@ fn imagine(
                 })?;
             }
         }
-        progress(Step {
-            stage: "imagining people",
-            done: (start + numbers.len()) as u64,
-            total: Some(people.len() as u64),
-        });
+        progress(Step::new("imagining people", (start + numbers.len()) as u64, Some(people.len() as u64)));
     }
     Ok(())
 }

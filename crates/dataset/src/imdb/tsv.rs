@@ -130,14 +130,10 @@ impl Tsv {
                 }
             }
             if number % STEP_ROWS == 0 {
-                progress(Step {
-                    stage: &stage,
-                    done: self.read.load(Ordering::Relaxed),
-                    total: Some(self.bytes),
-                });
+                progress(Step::new(&stage, self.read.load(Ordering::Relaxed), Some(self.bytes)));
             }
         }
-        progress(Step { stage: &stage, done: self.bytes, total: Some(self.bytes) });
+        progress(Step::new(&stage, self.bytes, Some(self.bytes)));
         Ok(counts)
     }
 

@@ -35,7 +35,7 @@ pub(crate) fn for_each_line(
         }
         lines.filled(read, &mut visit)?;
         done += read as u64;
-        progress(Step { stage: &stage, done, total: Some(total) });
+        progress(Step::new(&stage, done, Some(total)));
     }
 }
 

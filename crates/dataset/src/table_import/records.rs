@@ -248,11 +248,11 @@ fn for_each_csv(
     let mut rows: u64 = 0;
     loop {
         if rows.is_multiple_of(REPORT_EVERY) {
-            progress(Step { stage: &stage, done: records.bytes(), total });
+            progress(Step::new(&stage, records.bytes(), total));
         }
         rows += 1;
         let Some((line, found)) = records.next().map_err(DatasetError::io("read", &table.path))? else {
-            progress(Step { stage: &stage, done: records.bytes(), total });
+            progress(Step::new(&stage, records.bytes(), total));
             return Ok(());
         };
         if std::mem::take(&mut first) {
@@ -290,13 +290,13 @@ fn for_each_parquet(
     let total = Some(reader.row_count());
     let mut number = 0;
     while let Some(batch) = reader.next_batch()? {
-        progress(Step { stage: &stage, done: number, total });
+        progress(Step::new(&stage, number, total));
         for row in 0..batch.row_count() {
             number += 1;
             visit(number, Ok(Record::Parquet { batch: &batch, row, places: &places, table }))?;
         }
     }
-    progress(Step { stage: &stage, done: number, total });
+    progress(Step::new(&stage, number, total));
     Ok(())
 }
 
