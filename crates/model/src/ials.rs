@@ -234,8 +234,8 @@ impl Training<'_> {
             return Err(ModelError::Diverged { epoch: epoch + 1 });
         }
         let settings = self.parameters.fold_in();
-        let solver = HalfStep::new(fixed.view(), gram.view(), settings, self.parameters.cg_steps);
-        let decrease = solver.run(preferences, solved, self.cancel);
+        let half_step = HalfStep::new(fixed.view(), gram.view(), settings, self.parameters.cg_steps);
+        let decrease = half_step.run(preferences, solved, self.cancel);
         if self.cancel.load(Ordering::Relaxed) {
             return Err(ModelError::Cancelled);
         }
