@@ -38,8 +38,10 @@ pub enum ModelError {
         /// Preferences there are, all of them negative.
         entries: usize,
     },
-    /// A preference that is not a number from -1 to 1.
-    #[error("the preference of user row {user} for movie row {movie} is {found}: it must be from -1 to 1")]
+    /// A preference that is not a number, or larger than any.
+    #[error(
+        "the preference of user row {user} for movie row {movie} is {found}: it must be a number of size up to 10000"
+    )]
     SenselessPreference {
         /// Row of the user.
         user: usize,

@@ -17,6 +17,9 @@ use crate::half_step::HalfStep;
 use crate::loss::loss;
 use crate::{ModelError, gramian};
 
+/// The largest size of a preference that makes sense, weighted by age: beyond it single precision suffers.
+const MOST_PREFERENCE: f32 = 1e4;
+
 /// Rows that share one stream of random numbers.
 const SEED_ROWS: usize = 1024;
 
@@ -130,7 +133,7 @@ pub struct Epoch {
     pub factors: Factors,
 }
 
-/// Learns from `preferences` (users × movies, signed, finite, of size up to 1). Runs on a pool of its own; deterministic for a
+/// Learns from `preferences` (users × movies, signed, of size up to 1 before they are weighted by age). Runs on a pool of its own; deterministic for a
 /// seed, whatever the number of threads. Reports stage `train` in half epochs; `cancel` is looked at many times an epoch.
 pub fn train_ials(
     preferences: &Csr<f32>,
@@ -169,7 +172,7 @@ pub fn train_ials_observed(
 fn check(preferences: &Csr<f32>) -> Result<(), ModelError> {
     for user in 0..preferences.row_count() {
         let (movies, values) = preferences.row(user);
-        let senseless = |value: &f32| !(-1.0..=1.0).contains(value);
+        let senseless = |value: &f32| !(-MOST_PREFERENCE..=MOST_PREFERENCE).contains(value);
         if let Some(position) = values.iter().position(senseless) {
             let (movie, found) = (movies[position] as usize, values[position]);
             return Err(ModelError::SenselessPreference { user, movie, found });
@@ -515,7 +518,7 @@ mod tests {
                 "{value}: {error}"
             );
         };
-        [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1.5, -2.0].into_iter().for_each(refused);
+        [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e5, -1e5].into_iter().for_each(refused);
         let finite = |factors: &Factors| {
             factors.users.as_slice().iter().chain(factors.movies.as_slice()).all(|value| value.is_finite())
         };
