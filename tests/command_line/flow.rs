@@ -1,10 +1,12 @@
 //! From a folder of ratings to recommendations, every step in text and in JSON.
 
+use std::process::Stdio;
+
 use serde_json::Value;
 
-use crate::support::Place;
 use crate::support::client::ids;
 use crate::support::fixture::{Fixture, MOVIES, USERS, ready, train};
+use crate::support::{Place, wait_for};
 
 fn numbers(list: &Value) -> Vec<u32> {
     ids(list).iter().map(|id| id.parse().unwrap()).collect()
@@ -127,6 +129,45 @@ fn training_and_building_report_what_they_made() {
         "{text:?}"
     );
     assert!(text.stderr.contains(" s"), "progress goes to stderr: {text:?}");
+}
+
+#[test]
+fn a_killed_training_goes_on_from_its_checkpoint() {
+    let place = Place::new();
+    let folder = Fixture::new().write(&place, "source");
+    place.run(&["dataset", "import", "movielens", &folder, "--name", "films"]).done();
+    let common = ["train", "films", "--dim", "8", "--epochs", "400"];
+    let whole = place.json(&[&common[..], &["--model", "whole"]].concat());
+    assert!(whole["resumed_from"].is_null());
+    let arguments = [&common[..], &["--checkpoint-seconds", "0"]].concat();
+    let mut child = place.command(&arguments).stderr(Stdio::null()).spawn().unwrap();
+    let checkpoint = place.path("data/films/models/.ials.checkpoint/model.json");
+    wait_for("a checkpoint", || checkpoint.exists().then_some(()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!place.path("data/films/models/ials").exists(), "killed long before the end");
+    let run = place.run(&common).done();
+    assert!(run.stderr.contains("went on from a checkpoint of epoch"), "{run:?}");
+    let tables = |model: &str| {
+        let text =
+            std::fs::read_to_string(place.path(&format!("data/films/models/{model}/model.json"))).unwrap();
+        serde_json::from_str::<Value>(&text).unwrap()["tables"].clone()
+    };
+    assert_eq!(tables("ials"), tables("whole"), "as if never interrupted");
+    assert!(!checkpoint.exists());
+}
+
+#[test]
+fn training_logs_its_loss_where_no_terminal_shows_it() {
+    let place = Place::new();
+    let folder = Fixture::new().write(&place, "source");
+    place.run(&["dataset", "import", "movielens", &folder, "--name", "films"]).done();
+    let arguments = ["--log-json", "train", "films", "--dim", "8", "--early-stopping", "--epochs", "9"];
+    let run = place.run_with(&arguments, &[("CINEDEX_LOG", "info")]).done();
+    let events = run.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let train =
+        events.map(|event| event["fields"].clone()).find(|fields| fields["stage"] == "train").unwrap();
+    assert!(train["loss"].as_f64().unwrap() > 0.0 && train["total"] == 18, "{train}");
 }
 
 fn versions(place: &Place) -> Vec<(String, bool)> {

@@ -67,6 +67,23 @@ fn reasons_name_what_is_missing_and_the_remedy() {
 }
 
 #[test]
+fn senseless_settings_of_training_are_refused_by_name() {
+    let place = Place::new();
+    let folder = Fixture::new().write(&place, "source");
+    place.run(&["dataset", "import", "movielens", &folder, "--name", "films"]).done();
+    let check = |flags: &[&str], reasons: &[&str]| {
+        place.run(&[&["train", "films"], flags].concat()).refused(reasons);
+        assert!(!place.path("data/films/models").exists());
+    };
+    check(&["--dim", "0"], &["dimension is 0"]);
+    check(&["--regularization", "nan"], &["regularization is NaN"]);
+    check(&["--unobserved-weight=-1"], &["unobserved_weight is -1"]);
+    check(&["--half-life-days", "0"], &["preference.half_life_days is 0"]);
+    place.write("cinedex.toml", "[preference]\nwatch = -0.5\n");
+    check(&[], &["preference.watch is -0.5", "0 to 1"]);
+}
+
+#[test]
 fn reasons_of_queries_name_what_was_asked() {
     let place = ready();
     place.run(&["similar", "qqqqqqqqqqqq"]).refused(&["qqqqqqqqqqqq"]);

@@ -45,20 +45,20 @@ pub(crate) struct ProgressView {
 struct Stage {
     name: String,
     began: Instant,
-    logged: Instant,
+    logged: Option<Instant>,
 }
 
 impl Stage {
     fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), began: Instant::now(), logged: Instant::now() }
+        Self { name: name.to_owned(), began: Instant::now(), logged: None }
     }
 
-    /// Logs a step, if the last one was a second ago.
+    /// Logs the first step, and then one a second.
     fn log(&mut self, step: Step<'_>) {
-        if self.logged.elapsed() < Duration::from_secs(1) {
+        if self.logged.is_some_and(|logged| logged.elapsed() < Duration::from_secs(1)) {
             return;
         }
-        self.logged = Instant::now();
+        self.logged = Some(Instant::now());
         let elapsed = self.began.elapsed().as_secs_f64();
         let left = step
             .total

@@ -30,6 +30,7 @@ pub struct PreferencePolicy {
     /// Preference of a skip.
     pub skip: f32,
     /// Days after which an interaction counts half, see [`crate::Recency`]; without, age does not matter.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub half_life_days: Option<f32>,
 }
 
