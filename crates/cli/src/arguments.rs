@@ -272,6 +272,9 @@ pub(crate) struct TrainArguments {
     /// Name of the model.
     #[arg(long, default_value = "ials")]
     pub(crate) model: String,
+    /// Leave films without interactions without an embedding, instead of learning one from genres, year, tags and the like.
+    #[arg(long)]
+    pub(crate) no_metadata: bool,
     /// First find the number of epochs, up to --epochs, on users held out for it.
     #[arg(long)]
     pub(crate) early_stopping: bool,

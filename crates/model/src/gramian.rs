@@ -42,6 +42,16 @@ pub fn gramian(movies: MatrixView<'_>) -> Matrix {
     matrix
 }
 
+/// The Gramian of those movies alone that somebody has an opinion of, `observed` having one element a movie: the one that
+/// training solved users against. Movies that took their embedding from metadata are not evidence of what a user leaves out.
+pub fn observed_gramian(movies: MatrixView<'_>, observed: &[bool]) -> Matrix {
+    let mut known = movies.to_matrix();
+    for (movie, _) in observed.iter().enumerate().filter(|(_, observed)| !**observed) {
+        known.row_mut(movie).fill(0.0);
+    }
+    gramian(known.view())
+}
+
 /// Accumulates `sum of weight y yᵀ`, weights at least 0.
 pub(crate) struct OuterProducts {
     dimension: usize,
@@ -122,6 +132,12 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_nobody_has_an_opinion_of_is_left_out() {
+        let movies = Matrix::from_packed(1, [2.0, 3.0, 5.0]);
+        assert_eq!(observed_gramian(movies.view(), &[true, false, true]).as_slice(), [29.0]);
     }
 
     #[test]

@@ -13,9 +13,10 @@ use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::ModelError;
+use crate::gramian::{gramian, observed_gramian};
 use crate::half_step::HalfStep;
 use crate::loss::loss;
-use crate::{ModelError, gramian};
 
 /// The largest size of a preference that makes sense, weighted by age: beyond it single precision suffers.
 const MOST_PREFERENCE: f32 = 1e4;
@@ -166,6 +167,22 @@ pub fn train_ials_observed(
         let mut training = Training { by_user: preferences, by_movie, parameters, progress, cancel };
         training.run(from, observe)
     })
+}
+
+/// Solves every user against the movies as they are now, by conjugate gradient from the vectors that are there: after movies
+/// changed, a user's vector is again what folding the history in gives. `observed` as in [`crate::observed_gramian`].
+pub fn solve_users(
+    factors: &mut Factors,
+    preferences: &Csr<f32>,
+    observed: &[bool],
+    parameters: &IalsParameters,
+    cancel: &AtomicBool,
+) -> Result<(), ModelError> {
+    let gram = observed_gramian(factors.movies.view(), observed);
+    let half_step =
+        HalfStep::new(factors.movies.view(), gram.view(), parameters.fold_in(), parameters.cg_steps);
+    half_step.run(preferences, &mut factors.users, cancel);
+    if cancel.load(Ordering::Relaxed) { Err(ModelError::Cancelled) } else { Ok(()) }
 }
 
 /// Refuses what nothing can be learned from, and values that would spoil everything they touch.

@@ -8,17 +8,18 @@ use std::time::{Duration, Instant};
 
 use cinedex_dataset::split::{Signals, StrongOptions, split_strong};
 use cinedex_dataset::{DataRoot, Dataset, Opinions};
-use cinedex_domain::{BlendSettings, Metric, ModelSettings, PreferencePolicy, Progress};
+use cinedex_domain::{BlendSettings, Metric, ModelSettings, PreferencePolicy, Progress, Step};
 use cinedex_model::{
-    Case, DataSetReference, Epoch, IalsParameters, MODEL_FORMAT_VERSION, Model, ModelManifest, Protocol,
-    Validation, train_ials_observed, train_ials_validated,
+    Case, DataSetReference, Epoch, Factors, IalsParameters, MODEL_FORMAT_VERSION, MetadataReport, Model,
+    ModelManifest, Protocol, Validation, complete_movie_factors, solve_users, train_ials_observed,
+    train_ials_validated,
 };
-use cinedex_vectors::Matrix;
+use cinedex_vectors::{Csr, Matrix};
 use serde_json::json;
 
 use crate::checkpoint::Checkpoint;
 use crate::evaluation::{case, matrix};
-use crate::{PipelineError, preference_matrix};
+use crate::{PipelineError, movie_features, preference_matrix};
 
 /// What to learn from and how.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub struct TrainRequest {
     pub policy: PreferencePolicy,
     /// How popularity mixes in where the model is served.
     pub blend: BlendSettings,
+    /// Whether films of which little or nothing is learned take their embedding from their metadata.
+    pub metadata: bool,
     /// Whether the number of epochs is first found on held-out users, up to that of the parameters.
     pub early_stopping: bool,
     /// How long a training may run before it keeps where it is.
@@ -47,6 +50,7 @@ impl Default for TrainRequest {
             parameters: IalsParameters::default(),
             policy: PreferencePolicy::default(),
             blend: BLEND,
+            metadata: true,
             early_stopping: false,
             checkpoint_interval: Duration::from_mins(1),
         }
@@ -66,6 +70,8 @@ pub struct TrainReport {
     pub movies: usize,
     /// Opinions learned from.
     pub opinions: usize,
+    /// What metadata added, where they were asked for.
+    pub metadata: Option<MetadataReport>,
     /// The epoch of the checkpoint that the training went on from.
     pub resumed_from: Option<usize>,
     /// Seconds of the training itself.
@@ -130,9 +136,14 @@ pub fn train(
         failed = checkpoint.keep(&model, epoch);
         if failed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
-    let factors = train_ials_observed(&matrix, &parameters, from, &mut keep, progress, cancel)?;
+    let mut factors = train_ials_observed(&matrix, &parameters, from, &mut keep, progress, cancel)?;
     failed?;
+    let metadata = match request.metadata {
+        true => Some(complete(&dataset, &matrix, &mut factors, &parameters, progress, cancel)?),
+        false => None,
+    };
     let train_seconds = began.elapsed().as_secs_f64();
+    model.manifest.parameters["metadata"] = json!(metadata);
     model.manifest.parameters["train_seconds"] = json!(train_seconds);
     model.movie_factors = factors.movies;
     if let Some((_, users)) = &mut model.users {
@@ -147,8 +158,32 @@ pub fn train(
         movies: dataset.movies.len(),
         opinions: matrix.entry_count(),
         resumed_from,
+        metadata,
         train_seconds,
     })
+}
+
+/// Completes the films of which little or nothing was learned from their metadata, and solves users against the result.
+fn complete(
+    dataset: &Dataset,
+    matrix: &Csr<f32>,
+    factors: &mut Factors,
+    parameters: &IalsParameters,
+    progress: Progress<'_>,
+    cancel: &AtomicBool,
+) -> Result<MetadataReport, PipelineError> {
+    progress(Step::new("learn from metadata", 0, None));
+    let features = movie_features(&dataset.movies);
+    let report = complete_movie_factors(factors, matrix, &features.values, parameters.fold_in());
+    solve_users(factors, matrix, &observed_movies(matrix), parameters, cancel)?;
+    Ok(report)
+}
+
+/// For each movie whether anybody has an opinion of it.
+fn observed_movies(matrix: &Csr<f32>) -> Vec<bool> {
+    let mut observed = vec![false; matrix.column_count()];
+    matrix.columns().iter().for_each(|&movie| observed[movie as usize] = true);
+    observed
 }
 
 /// The number of epochs after which users held out from a training like this one are served best.
@@ -208,6 +243,7 @@ pub(crate) fn is_as_trained_now(
     model.data_set.as_ref().is_some_and(|trained| trained.sha256 == dataset.sha256())
         && settings.algorithm == ALGORITHM
         && settings.blend == request.blend
+        && model.parameters.get("metadata").is_some_and(|metadata| metadata.is_null() != request.metadata)
         && settings.preference == request.policy
         && settings.fold_in == Some(request.parameters.fold_in())
         && model.parameters.get("ials") == serde_json::to_value(&request.parameters).ok().as_ref()

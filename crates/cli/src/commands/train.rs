@@ -41,6 +41,7 @@ pub(super) fn run(context: &Context, flags: &TrainArguments) -> Result<()> {
         model: flags.model.clone(),
         parameters: parameters(&flags.trainer),
         policy: policy(context, &flags.trainer),
+        metadata: !flags.no_metadata,
         early_stopping: flags.early_stopping,
         checkpoint_interval: Duration::from_secs(flags.checkpoint_seconds),
         ..TrainRequest::default()
@@ -59,9 +60,17 @@ pub(super) fn run(context: &Context, flags: &TrainArguments) -> Result<()> {
             "movies": report.movies,
             "opinions": report.opinions,
             "resumed_from": report.resumed_from,
+            "metadata": report.metadata,
             "train_seconds": report.train_seconds,
             "manifest": report.manifest,
         }));
+    }
+    if let Some(metadata) = report.metadata.filter(|metadata| metadata.filled_movies > 0) {
+        terminal::note(&format!(
+            "{} films without interactions took their embedding from {} features of metadata",
+            thousands(metadata.filled_movies as u64),
+            thousands(metadata.features as u64)
+        ));
     }
     terminal::print(&format!(
         "{} dimensions from {} opinions of {} users on {} films in {:.1} s\nwritten to {}",
