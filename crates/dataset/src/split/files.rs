@@ -105,15 +105,10 @@ struct Known {
 }
 
 fn trained(training: &TrainingSet) -> HashMap<UserId, Known> {
-    let mut events: Vec<&Event> = training.events.iter().collect();
-    events.sort_by_key(|event| event.timestamp_ms);
-    let mut all: Vec<Known> = (0..training.user_ids.len() as u32)
-        .map(|row| Known { user: Some(UserIndex(row)), history: Vec::new() })
-        .collect();
-    for event in events {
-        all[event.user.row()].history.push((event.movie, event.preference));
-    }
-    training.user_ids.iter().cloned().zip(all).collect()
+    let known = (0u32..)
+        .zip(training.histories())
+        .map(|(row, history)| Known { user: Some(UserIndex(row)), history });
+    training.user_ids.iter().cloned().zip(known).collect()
 }
 
 fn folded_in(path: &Path, movies: &HashMap<&MovieId, u32>) -> Result<HashMap<UserId, Known>, DatasetError> {

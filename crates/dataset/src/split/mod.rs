@@ -14,11 +14,11 @@ mod tests;
 
 use cinedex_domain::{MovieId, MovieIndex, PreferencePolicy, Recency, UserId, UserIndex};
 
-use crate::{Dataset, DatasetError, Interactions, Opinions};
+use crate::{Dataset, DatasetError, Opinions};
 
 pub use files::{HeldOutUsers, read_held_out, read_training};
 pub use strong::{StrongOptions, split_strong};
-pub use temporal::{TemporalOptions, split_temporal_global, split_temporal_per_user};
+pub use temporal::{TemporalOptions, hold_out_last, split_temporal_global, split_temporal_per_user};
 
 /// A preference from here on is a positive: by the default policy every kind but skip and dislike, and ratings of at least 75 %.
 pub const POSITIVE: f32 = 0.5;
@@ -39,8 +39,21 @@ impl TrainingSet {
     #[must_use]
     pub fn aged(mut self, half_life_days: Option<f32>) -> Self {
         let recency = Recency::new(half_life_days, self.events.iter().map(|event| event.timestamp_ms));
-        self.events.iter_mut().for_each(|event| event.preference *= recency.weight(event.timestamp_ms));
+        for event in &mut self.events {
+            event.preference *= recency.weight(event.timestamp_ms);
+        }
         self
+    }
+
+    /// What each user did, oldest first; of equal times in the order of events.
+    fn histories(&self) -> Vec<Vec<(MovieIndex, f32)>> {
+        let mut events: Vec<&Event> = self.events.iter().collect();
+        events.sort_by_key(|event| event.timestamp_ms);
+        let mut histories = vec![Vec::new(); self.user_ids.len()];
+        for event in events {
+            histories[event.user.row()].push((event.movie, event.preference));
+        }
+        histories
     }
 }
 
@@ -53,8 +66,15 @@ pub struct Event {
     pub movie: MovieIndex,
     /// For (positive) or against, in -1 to 1; 1 in splits from files.
     pub preference: f32,
-    /// Milliseconds UTC; [`Interactions::NO_TIME`], which is older than all, without one.
+    /// Milliseconds UTC; [`crate::Interactions::NO_TIME`], which is older than all, without one.
     pub timestamp_ms: i64,
+}
+
+impl Event {
+    /// Of a preference that age has not weakened.
+    fn is_positive(&self) -> bool {
+        self.preference >= POSITIVE
+    }
 }
 
 /// One user to be judged on.
@@ -76,10 +96,26 @@ pub struct HeldOutUser {
 pub struct Split {
     /// What a model learns from.
     pub training: TrainingSet,
-    /// For tuning and early stopping; empty under the temporal splits.
+    /// For tuning and early stopping; under the temporal splits empty unless asked for.
     pub validation: Vec<HeldOutUser>,
     /// For judging.
     pub test: Vec<HeldOutUser>,
+}
+
+impl Split {
+    /// Weakens what is learned from by age, and with it what is known of users who are known in training: for a split that was
+    /// made whatever the age. See [`TrainingSet::aged`].
+    #[must_use]
+    pub fn aged(mut self, half_life_days: Option<f32>) -> Self {
+        self.training = self.training.aged(half_life_days);
+        let histories = self.training.histories();
+        for judged in self.validation.iter_mut().chain(&mut self.test) {
+            if let Some(user) = judged.user {
+                judged.history.clone_from(&histories[user.row()]);
+            }
+        }
+        self
+    }
 }
 
 /// Which interactions a split of a data set is made of.
@@ -92,40 +128,24 @@ pub enum Signals {
     All,
 }
 
-/// One pair of a data set.
-#[derive(Debug, Clone, Copy)]
-struct Opinion {
-    user: u32,
-    movie: u32,
-    /// Whatever its age.
-    preference: f32,
-    timestamp_ms: i64,
-}
-
-impl Opinion {
-    fn is_positive(&self) -> bool {
-        self.preference >= POSITIVE
-    }
-}
-
-/// The opinions of each user, in the order of users; within a user by time, then as in the file.
-fn opinions(dataset: &Dataset, policy: &PreferencePolicy, signals: Signals) -> Vec<Vec<Opinion>> {
+/// What each user of a data set did, whatever its age, in the order of users; within a user by time, then as in the file. Rows
+/// are those of the data set.
+fn opinions(dataset: &Dataset, policy: &PreferencePolicy, signals: Signals) -> Vec<Vec<Event>> {
     let settled = Opinions::of(dataset, policy);
     let of_user = |user: usize| {
         let mut positions: Vec<usize> = settled.range(user).collect();
         positions.sort_unstable_by_key(|&at| (settled.timestamps_ms[at], settled.rows[at]));
-        let opinions = positions.into_iter().map(|at| Opinion {
-            user: user as u32,
-            movie: settled.movies[at],
+        let events = positions.into_iter().map(|at| Event {
+            user: UserIndex(user as u32),
+            movie: MovieIndex(settled.movies[at]),
             preference: settled.preferences[at],
             timestamp_ms: settled.timestamps_ms[at],
         });
         match signals {
-            Signals::All => opinions.collect(),
-            Signals::Positives => opinions
-                .filter(Opinion::is_positive)
-                .map(|opinion| Opinion { preference: 1.0, ..opinion })
-                .collect(),
+            Signals::All => events.collect(),
+            Signals::Positives => {
+                events.filter(Event::is_positive).map(|event| Event { preference: 1.0, ..event }).collect()
+            }
         }
     };
     (0..settled.user_count).map(of_user).collect()
@@ -133,70 +153,51 @@ fn opinions(dataset: &Dataset, policy: &PreferencePolicy, signals: Signals) -> V
 
 /// The movies and users that occur in what is learned from, numbered anew.
 struct Catalogue {
-    /// For each movie of the data set its row, or none.
+    /// For each movie of the source its row, or none.
     movie_rows: Vec<Option<u32>>,
     user_rows: Vec<Option<u32>>,
-    /// Of what is learned from.
-    recency: Recency,
 }
 
 impl Catalogue {
-    /// Makes the training set of `opinions`, whose order it keeps; `half_life_days` as in [`PreferencePolicy`].
-    fn training(
-        dataset: &Dataset,
-        half_life_days: Option<f32>,
-        opinions: impl Iterator<Item = Opinion>,
+    /// Makes the training set of `events`, whose order it keeps; their rows are positions in the ids.
+    fn training<'a>(
+        movie_ids: impl ExactSizeIterator<Item = &'a MovieId>,
+        user_ids: impl ExactSizeIterator<Item = &'a UserId>,
+        mut events: Vec<Event>,
     ) -> (Self, TrainingSet) {
-        let mut events: Vec<Event> = opinions
-            .map(|opinion| Event {
-                user: UserIndex(opinion.user),
-                movie: MovieIndex(opinion.movie),
-                preference: opinion.preference,
-                timestamp_ms: opinion.timestamp_ms,
-            })
-            .collect();
-        let recency = Recency::new(half_life_days, events.iter().map(|event| event.timestamp_ms));
-        for event in &mut events {
-            event.preference *= recency.weight(event.timestamp_ms);
-        }
-        let movie_rows = number(dataset.movies.len(), events.iter().map(|event| event.movie.row()));
-        let user_rows = number(dataset.users.len(), events.iter().map(|event| event.user.row()));
+        let movie_rows = number(movie_ids.len(), events.iter().map(|event| event.movie.row()));
+        let user_rows = number(user_ids.len(), events.iter().map(|event| event.user.row()));
         for event in &mut events {
             event.movie = MovieIndex(movie_rows[event.movie.row()].unwrap_or_default());
             event.user = UserIndex(user_rows[event.user.row()].unwrap_or_default());
         }
-        let movies = dataset.movies.iter().zip(&movie_rows);
-        let users = dataset.users.iter().zip(&user_rows);
         let training = TrainingSet {
-            movie_ids: movies
-                .filter(|(_, row)| row.is_some())
-                .map(|(movie, _)| movie.movie_id.clone())
-                .collect(),
-            user_ids: users.filter(|(_, row)| row.is_some()).map(|(user, _)| user.user_id.clone()).collect(),
+            movie_ids: occurring(movie_ids, &movie_rows),
+            user_ids: occurring(user_ids, &user_rows),
             events,
         };
-        (Self { movie_rows, user_rows, recency }, training)
+        (Self { movie_rows, user_rows }, training)
     }
 
-    fn movie(&self, opinion: &Opinion) -> Option<MovieIndex> {
-        self.movie_rows[opinion.movie as usize].map(MovieIndex)
+    fn movie(&self, event: &Event) -> Option<MovieIndex> {
+        self.movie_rows[event.movie.row()].map(MovieIndex)
     }
 
-    /// What is known of a user, as rows of the catalogue.
-    fn history<'a>(&self, opinions: impl Iterator<Item = &'a Opinion>) -> Vec<(MovieIndex, f32)> {
-        let aged = |opinion: &Opinion| opinion.preference * self.recency.weight(opinion.timestamp_ms);
-        opinions.filter_map(|opinion| Some((self.movie(opinion)?, aged(opinion)))).collect()
+    fn user(&self, event: &Event) -> Option<UserIndex> {
+        self.user_rows[event.user.row()].map(UserIndex)
     }
 
-    /// The positives among opinions, as ascending rows of the catalogue.
-    fn targets<'a>(&self, opinions: impl Iterator<Item = &'a Opinion>) -> Vec<MovieIndex> {
-        let mut targets: Vec<MovieIndex> = opinions
-            .filter(|opinion| opinion.is_positive())
-            .filter_map(|opinion| self.movie(opinion))
-            .collect();
+    /// The positives among events, as ascending rows of the catalogue.
+    fn targets<'a>(&self, events: impl Iterator<Item = &'a Event>) -> Vec<MovieIndex> {
+        let mut targets: Vec<MovieIndex> =
+            events.filter(|event| event.is_positive()).filter_map(|event| self.movie(event)).collect();
         targets.sort_unstable();
         targets
     }
+}
+
+fn occurring<'a, T: Clone + 'a>(ids: impl Iterator<Item = &'a T>, rows: &[Option<u32>]) -> Vec<T> {
+    ids.zip(rows).filter(|(_, row)| row.is_some()).map(|(id, _)| id.clone()).collect()
 }
 
 /// Numbers what occurs, in ascending order.
@@ -208,11 +209,13 @@ fn number(length: usize, occurring: impl Iterator<Item = usize>) -> Vec<Option<u
     rows
 }
 
-fn refuse(dataset: &Dataset, reason: &str) -> DatasetError {
-    DatasetError::Split {
-        name: format!("the data set \"{}\"", dataset.manifest.name),
-        reason: reason.to_owned(),
-    }
+/// How messages call a data set.
+fn called(dataset: &Dataset) -> String {
+    format!("the data set \"{}\"", dataset.manifest.name)
+}
+
+fn refuse(name: &str, reason: &str) -> DatasetError {
+    DatasetError::Split { name: name.to_owned(), reason: reason.to_owned() }
 }
 
 /// Refuses a share that is not between 0 and 1, both excluded.
@@ -225,9 +228,4 @@ fn check_share(name: &'static str, share: f64) -> Result<(), DatasetError> {
         found: share.to_string(),
         reason: "it is a share between 0 and 1",
     })
-}
-
-/// Whether any interaction has a time, without which nothing is last.
-fn has_times(interactions: &Interactions) -> bool {
-    interactions.timestamps_ms.iter().any(|&time| time != Interactions::NO_TIME)
 }

@@ -1,12 +1,12 @@
 //! Strong generalisation: users who are judged are unknown in training (Liang et al. 2018, "Variational Autoencoders for
 //! Collaborative Filtering", section 4.2).
 
-use cinedex_domain::PreferencePolicy;
+use cinedex_domain::{PreferencePolicy, Recency};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Catalogue, HeldOutUser, Opinion, Signals, Split, check_share, opinions, refuse};
+use super::{Catalogue, Event, HeldOutUser, Signals, Split, called, check_share, opinions, refuse};
 use crate::{Dataset, DatasetError};
 
 /// How users and their positives are divided.
@@ -53,52 +53,59 @@ pub fn split_strong(
     users.shuffle(&mut random);
     let held_out = (users.len() as f64 * options.held_out_share).round() as usize;
     if held_out == 0 || users.len() <= 2 * held_out {
-        return Err(refuse(dataset, "too few users have enough positives to hold some out"));
+        return Err(refuse(&called(dataset), "too few users have enough positives to hold some out"));
     }
     let (test, rest) = users.split_at_mut(held_out);
     let (validation, training) = rest.split_at_mut(held_out);
     training.sort_unstable();
-    let learned = training.iter().flat_map(|&row| opinions[row].iter().copied());
-    let (catalogue, training) = Catalogue::training(dataset, policy.half_life_days, learned);
+    let learned = training.iter().flat_map(|&row| opinions[row].iter().copied()).collect();
+    let movie_ids = dataset.movies.iter().map(|movie| &movie.movie_id);
+    let user_ids = dataset.users.iter().map(|user| &user.user_id);
+    let (catalogue, training) = Catalogue::training(movie_ids, user_ids, learned);
+    let times = training.events.iter().map(|event| event.timestamp_ms);
+    let draw = Draw { dataset, catalogue, options, recency: Recency::new(policy.half_life_days, times) };
+    let training = training.aged(policy.half_life_days);
     let mut judge = |users: &mut [usize]| -> Vec<HeldOutUser> {
         users.sort_unstable();
-        users
-            .iter()
-            .filter_map(|&row| hold_out(dataset, &catalogue, row, &opinions[row], options, &mut random))
-            .collect()
+        users.iter().filter_map(|&row| draw.user(row, &opinions[row], &mut random)).collect()
     };
     let split = Split { validation: judge(validation), test: judge(test), training };
     if split.test.is_empty() {
-        Err(refuse(dataset, "no held-out user is left with a target"))
+        Err(refuse(&called(dataset), "no held-out user is left with a target"))
     } else {
         Ok(split)
     }
 }
 
-fn hold_out(
-    dataset: &Dataset,
-    catalogue: &Catalogue,
-    row: usize,
-    opinions: &[Opinion],
-    options: &StrongOptions,
-    random: &mut ChaCha8Rng,
-) -> Option<HeldOutUser> {
-    let mut positives: Vec<usize> = (0..opinions.len())
-        .filter(|&at| opinions[at].is_positive() && catalogue.movie(&opinions[at]).is_some())
-        .collect();
-    // Something must be known and something to be found.
-    if positives.len() < 2 {
-        return None;
+/// What is the same for every user who is held out.
+struct Draw<'a> {
+    dataset: &'a Dataset,
+    catalogue: Catalogue,
+    options: &'a StrongOptions,
+    /// Of what is learned from.
+    recency: Recency,
+}
+
+impl Draw<'_> {
+    fn user(&self, row: usize, opinions: &[Event], random: &mut ChaCha8Rng) -> Option<HeldOutUser> {
+        let mut positives: Vec<usize> = (0..opinions.len())
+            .filter(|&at| opinions[at].is_positive() && self.catalogue.movie(&opinions[at]).is_some())
+            .collect();
+        // Something must be known and something to be found.
+        if positives.len() < 2 {
+            return None;
+        }
+        positives.shuffle(random);
+        let wanted = (positives.len() as f64 * self.options.target_share) as usize;
+        let targets = &positives[..wanted.clamp(1, positives.len() - 1)];
+        let known =
+            opinions.iter().enumerate().filter(|(at, _)| !targets.contains(at)).map(|(_, event)| event);
+        let aged = |event: &Event| event.preference * self.recency.weight(event.timestamp_ms);
+        Some(HeldOutUser {
+            user_id: self.dataset.users[row].user_id.clone(),
+            user: None,
+            history: known.filter_map(|event| Some((self.catalogue.movie(event)?, aged(event)))).collect(),
+            targets: self.catalogue.targets(targets.iter().map(|&at| &opinions[at])),
+        })
     }
-    positives.shuffle(random);
-    let targets = ((positives.len() as f64 * options.target_share) as usize).clamp(1, positives.len() - 1);
-    let targets = &positives[..targets];
-    let known =
-        opinions.iter().enumerate().filter(|(at, _)| !targets.contains(at)).map(|(_, opinion)| opinion);
-    Some(HeldOutUser {
-        user_id: dataset.users[row].user_id.clone(),
-        user: None,
-        history: catalogue.history(known),
-        targets: catalogue.targets(targets.iter().map(|&at| &opinions[at])),
-    })
 }

@@ -6,7 +6,7 @@ use cinedex_domain::{InteractionKind, Movie, MovieId, RatingScale, User};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Counts, DatasetManifest, FORMAT_VERSION, Rejected, Source};
+use crate::{Counts, DatasetManifest, FORMAT_VERSION, Interactions, Rejected, Source};
 
 /// Ratings as (user, movie, value, time).
 fn dataset(rows: &[(u32, u32, f32, Option<i64>)]) -> Dataset {
@@ -50,7 +50,7 @@ fn the_latest_of_a_repeated_pair_counts() {
         dataset(&[(0, 0, 5.0, Some(9)), (0, 0, 1.0, Some(3)), (0, 1, 1.0, Some(1)), (0, 1, 4.0, Some(1))]);
     let policy = PreferencePolicy::default();
     let all = opinions(&set, &policy, Signals::All);
-    let found: Vec<_> = all[0].iter().map(|opinion| (opinion.movie, opinion.preference)).collect();
+    let found: Vec<_> = all[0].iter().map(|opinion| (opinion.movie.0, opinion.preference)).collect();
     assert_eq!(found, [(1, 1.0), (0, 1.0)]);
     let set = dataset(&[(0, 0, 5.0, Some(3)), (0, 0, 1.0, Some(9))]);
     assert!(opinions(&set, &policy, Signals::Positives)[0].is_empty());
@@ -103,6 +103,47 @@ fn what_cannot_be_split_is_refused() {
     assert!(matches!(split_strong(&timeless, &policy, &wrong), Err(DatasetError::InvalidOption { .. })));
 }
 
+#[test]
+fn the_validation_is_the_last_before_the_test_and_what_has_no_time_is_in_neither() {
+    // One user likes twenty films and another all of them before; of half of them nobody knows when.
+    let early = (0..20).map(|movie| (0, movie, 5.0, Some(1)));
+    let late = (0..20).map(|movie| (1, movie, 5.0, (movie >= 10).then_some(i64::from(movie))));
+    let set = dataset(&early.chain(late).collect::<Vec<_>>());
+    let policy = PreferencePolicy::default();
+    let options = TemporalOptions { test_share: 0.1, validation_share: 0.1, ..TemporalOptions::default() };
+    let split = split_temporal_global(&set, &policy, &options).unwrap();
+    let targets = |judged: &[HeldOutUser]| ids(&split.training, &judged[0].targets);
+    assert_eq!(targets(&split.test), ["16", "17", "18", "19"]);
+    assert_eq!(targets(&split.validation), ["12", "13", "14", "15"]);
+    assert_eq!((split.training.events.len(), split.validation[0].history.len()), (32, 12));
+    let most = TemporalOptions { test_share: 0.9, ..TemporalOptions::default() };
+    let timeless = (0..40).map(|at| (at / 20, (at + 2 * (at / 20)) % 21, 5.0, (at % 20 == 19).then_some(1)));
+    let split = split_temporal_global(&dataset(&timeless.collect::<Vec<_>>()), &policy, &most).unwrap();
+    assert!(split.training.events.iter().all(|event| event.timestamp_ms == Interactions::NO_TIME));
+    assert_eq!(
+        (split.training.events.len(), split.test.len()),
+        (38, 1),
+        "what has no time is never held out"
+    );
+}
+
+#[test]
+fn what_is_held_out_of_a_training_set_is_what_the_data_set_holds_out() {
+    let rows: Vec<_> = (0..200).map(|at| (at % 7, at % 13, 5.0, Some(i64::from(at * at % 91)))).collect();
+    let set = dataset(&rows);
+    let policy = PreferencePolicy { half_life_days: Some(1e-3), ..PreferencePolicy::default() };
+    let ageless = PreferencePolicy::default();
+    let options = TemporalOptions { test_share: 0.2, validation_share: 0.3, ..TemporalOptions::default() };
+    let both = split_temporal_global(&set, &policy, &options).unwrap();
+    let only = TemporalOptions { validation_share: 0.0, ..options.clone() };
+    let training = split_temporal_global(&set, &ageless, &only).unwrap().training;
+    let held_out = hold_out_last(&training, 0.3, "it").unwrap().aged(policy.half_life_days);
+    assert_eq!((held_out.training, held_out.validation), (both.training, both.validation));
+    let message = hold_out_last(&TrainingSet::default(), 0.3, "it").unwrap_err().to_string();
+    assert!(message.contains("it cannot be split") && message.contains("times"), "{message}");
+    assert!(hold_out_last(&training, 1.0, "it").is_err());
+}
+
 fn check_invariants(split: &Split, known_users: bool) {
     let training = &split.training;
     assert!(training.movie_ids.is_sorted() && training.user_ids.is_sorted());
@@ -142,11 +183,15 @@ proptest! {
             check_invariants(&split, false);
             prop_assert_eq!(&split, &split_strong(&set, &policy, &strong).unwrap());
         }
-        let temporal = TemporalOptions { signals, ..TemporalOptions::default() };
+        let temporal = TemporalOptions { signals, validation_share: 0.2, ..TemporalOptions::default() };
         let global = split_temporal_global(&set, &policy, &temporal);
         let per_user = split_temporal_per_user(&set, &policy, &temporal);
         for split in global.into_iter().chain(per_user) {
             check_invariants(&split, true);
+            for judged in &split.validation {
+                let tested = split.test.iter().find(|tested| tested.user == judged.user);
+                prop_assert!(tested.is_none_or(|tested| judged.targets.iter().all(|movie| !tested.targets.contains(movie))));
+            }
         }
     }
 }
