@@ -39,7 +39,7 @@ pub use id::{MAX_ID_BYTES, MovieId, MovieIndex, UserId, UserIndex, check_id, com
 pub use interaction::{InteractionKind, RatingScale};
 pub use location::Location;
 pub use movie::{Movie, User};
-pub use preference::PreferencePolicy;
+pub use preference::{LIKED, PreferencePolicy};
 pub use progress::{Progress, Step, silent};
 pub use recency::Recency;
 pub use settings::{BlendSettings, DEFAULT_RECENT_SHARE, FoldInSettings, Metric, ModelSettings};

@@ -4,21 +4,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DomainError, InteractionKind, RatingScale};
 
-/// Turns an interaction into a signed preference in -1 to 1, never 0: its sign says for or against, its size how strongly.
-/// A rating of at least [`positive_share`](Self::positive_share) of the scale's top is positive, of at most
-/// [`negative_share`](Self::negative_share) negative, between them weak. Stored in `model.json`.
+/// A preference from here on says that the film is liked: by the default policy a rating of at least 75 % of the scale's top, and
+/// every kind but skip and dislike. Only such films are to be found in evaluation, and only such opinions make popularity.
+pub const LIKED: f32 = 0.75;
+
+/// Turns an interaction into a signed preference in -1 to 1, never 0. From 0 up it is the score that training aims at for the
+/// pair, 0 being that of a film never heard of and 1 that of a favourite: a low rating is still interest, because people choose
+/// what they see. Below 0 it is evidence against. Stored in `model.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PreferencePolicy {
-    /// A rating of at least this share of the scale's top is a full preference.
-    pub positive_share: f32,
-    /// A rating of at most this share of the scale's top is evidence against.
-    pub negative_share: f32,
-    /// Preference of a rating between the two; 0 leaves it out.
-    pub weak: f32,
-    /// Preference of a negative rating; 0 leaves it out. Weaker than a dislike by default: on MovieLens, validation
-    /// says that who rates a film low has at least chosen to see it.
-    pub negative: f32,
+    /// Preferences of ratings of 20, 40, 60, 80 and 100 % of the scale's top, never falling; between them straight lines, below
+    /// the first the first.
+    pub ratings: [f32; 5],
     /// Preference of a watch; 0 leaves it out.
     pub watch: f32,
     /// Preference of a like.
@@ -37,11 +35,8 @@ pub struct PreferencePolicy {
 impl Default for PreferencePolicy {
     fn default() -> Self {
         Self {
-            positive_share: 0.75,
-            negative_share: 0.4,
-            weak: 0.4,
-            negative: -0.2,
-            watch: 0.6,
+            ratings: [0.27, 0.36, 0.55, 0.82, 1.0],
+            watch: 0.8,
             like: 1.0,
             dislike: -1.0,
             favorite: 1.0,
@@ -52,23 +47,23 @@ impl Default for PreferencePolicy {
 }
 
 impl PreferencePolicy {
-    /// Checks every range: what speaks for a film is at least 0, what speaks against at most 0, all of size up to 1.
+    /// Checks every range: all of size up to 1, ratings never falling, a skip and a dislike not in favour.
     pub fn validate(&self) -> Result<(), DomainError> {
         let check = |field, found: f32, low: f32, high: f32, expected| {
             let valid = found >= low && found <= high;
             let invalid = || DomainError::InvalidPreference { field, found: found.to_string(), expected };
             if valid { Ok(()) } else { Err(invalid()) }
         };
-        let (share, favourable, unfavourable) = ("0 to 1", "0 to 1", "-1 to 0");
-        check("positive_share", self.positive_share, 0.0, 1.0, share)?;
-        check("negative_share", self.negative_share, -1.0, self.positive_share, "-1 to positive_share")?;
-        check("weak", self.weak, 0.0, 1.0, favourable)?;
-        check("negative", self.negative, -1.0, 0.0, unfavourable)?;
-        check("watch", self.watch, 0.0, 1.0, favourable)?;
-        check("like", self.like, 0.0, 1.0, favourable)?;
-        check("dislike", self.dislike, -1.0, 0.0, unfavourable)?;
-        check("favorite", self.favorite, 0.0, 1.0, favourable)?;
-        check("skip", self.skip, -1.0, 0.0, unfavourable)?;
+        let mut lowest = -1.0;
+        for rating in self.ratings {
+            check("ratings", rating, lowest, 1.0, "-1 to 1, none below the one before")?;
+            lowest = rating;
+        }
+        check("watch", self.watch, 0.0, 1.0, "0 to 1")?;
+        check("like", self.like, 0.0, 1.0, "0 to 1")?;
+        check("dislike", self.dislike, -1.0, 0.0, "-1 to 0")?;
+        check("favorite", self.favorite, 0.0, 1.0, "0 to 1")?;
+        check("skip", self.skip, -1.0, 0.0, "-1 to 0")?;
         let half_life = self.half_life_days.unwrap_or(1.0);
         check("half_life_days", half_life, 1e-3, 1e6, "0.001 to 1000000, or left out")
     }
@@ -87,14 +82,11 @@ impl PreferencePolicy {
     }
 
     fn rating(&self, value: f32, scale: RatingScale) -> f32 {
-        let share = value / scale.highest();
-        if share >= self.positive_share {
-            1.0
-        } else if share <= self.negative_share {
-            self.negative
-        } else {
-            self.weak
-        }
+        let last = self.ratings.len() - 1;
+        let place = (value / scale.highest() * self.ratings.len() as f32 - 1.0).clamp(0.0, last as f32);
+        let below = (place as usize).min(last - 1);
+        let (from, to) = (self.ratings[below], self.ratings[below + 1]);
+        from + (place - below as f32) * (to - from)
     }
 }
 
@@ -104,16 +96,28 @@ mod tests {
 
     fn check(kind: InteractionKind, value: Option<f32>, expect: Option<f32>) {
         let policy = PreferencePolicy { skip: 0.0, ..PreferencePolicy::default() };
-        assert_eq!(policy.preference(kind, value, RatingScale::FIVE_STARS), expect, "{kind} {value:?}");
+        let found = policy.preference(kind, value, RatingScale::FIVE_STARS);
+        let close = match (found, expect) {
+            (Some(found), Some(expect)) => (found - expect).abs() < 1e-6,
+            (found, expect) => found == expect,
+        };
+        assert!(close, "{kind} {value:?}: {found:?}");
     }
 
     #[test]
-    fn ratings_fall_into_three_parts_of_the_scale() {
-        check(InteractionKind::Rating, Some(4.0), Some(1.0));
-        check(InteractionKind::Rating, Some(3.5), Some(0.4));
-        check(InteractionKind::Rating, Some(2.5), Some(0.4));
-        check(InteractionKind::Rating, Some(2.0), Some(-0.2));
+    fn ratings_are_graded_along_the_scale() {
+        check(InteractionKind::Rating, Some(5.0), Some(1.0));
+        check(InteractionKind::Rating, Some(4.5), Some(0.91));
+        check(InteractionKind::Rating, Some(4.0), Some(0.82));
+        check(InteractionKind::Rating, Some(3.0), Some(0.55));
+        check(InteractionKind::Rating, Some(1.0), Some(0.27));
+        check(InteractionKind::Rating, Some(0.5), Some(0.27));
         check(InteractionKind::Rating, None, None);
+        let liked = |value| {
+            let policy = PreferencePolicy::default();
+            policy.preference(InteractionKind::Rating, Some(value), RatingScale::FIVE_STARS) >= Some(LIKED)
+        };
+        assert!(liked(4.0) && liked(3.75) && !liked(3.5));
     }
 
     #[test]
@@ -128,6 +132,7 @@ mod tests {
         check(|policy| policy.watch = -0.5, "preference.watch is -0.5: it must be 0 to 1");
         check(|policy| policy.dislike = f32::NAN, "preference.dislike is NaN");
         check(|policy| policy.half_life_days = Some(0.0), "preference.half_life_days is 0");
+        check(|policy| policy.ratings[3] = 0.1, "preference.ratings is 0.1");
     }
 
     #[test]

@@ -16,9 +16,9 @@ pub enum Metric {
 }
 
 /// The normal equation of one user, with which training and serving compute the same vector from a history. With movie
-/// factors `y`, Gramian `G = sum of y y^T` over all movies, and for each movie `i` of the history a preference `p_i`,
-/// confidence `c_i = |p_i|` (times [`negative_weight`](Self::negative_weight) if negative) and target `t_i` (1, or
-/// [`negative_target`](Self::negative_target)):
+/// factors `y`, Gramian `G = sum of y y^T` over all movies, and for each movie `i` of the history a preference `p_i`: from 0
+/// up its target `t_i` is `p_i` and its confidence `c_i` 1, below 0 the target is [`negative_target`](Self::negative_target) and
+/// the confidence [`negative_weight`](Self::negative_weight) times `|p_i|`:
 ///
 /// `(unobserved_weight G + sum c_i y_i y_i^T + lambda I) x = sum c_i t_i y_i`,
 ///

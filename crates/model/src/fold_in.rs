@@ -1,7 +1,7 @@
 //! A taste from a history: the exact solution of one user's normal equation against fixed movie factors, and what each
 //! movie of the history contributed to a score (Hu, Koren & Volinsky 2008, sections 4 and 5).
 
-use cinedex_domain::{FoldInSettings, MovieIndex};
+use cinedex_domain::{FoldInSettings, LIKED, MovieIndex};
 use cinedex_vectors::{MatrixView, axpy, dot, normalize};
 
 use crate::cholesky::Cholesky;
@@ -110,11 +110,11 @@ impl FoldedUser<'_, '_> {
     }
 }
 
-/// The taste for a model that cannot fold in: the normalised mean of the vectors of liked movies, weighted by how much
-/// they are liked. `None` if nothing is liked, or the vectors cancel.
+/// The taste for a model that cannot fold in: the normalised mean of the vectors of liked movies (from [`LIKED`] on), weighted
+/// by how much they are liked. `None` if nothing is liked, or the vectors cancel.
 pub fn mean_of_liked(movie_factors: MatrixView<'_>, history: &[(MovieIndex, f32)]) -> Option<Vec<f32>> {
     let mut mean = vec![0.0; movie_factors.dimension()];
-    for &(movie, preference) in history.iter().filter(|(_, preference)| *preference > 0.0) {
+    for &(movie, preference) in history.iter().filter(|(_, preference)| *preference >= LIKED) {
         axpy(preference, movie_factors.row(movie.row()), &mut mean);
     }
     normalize(&mut mean).then_some(mean)
@@ -132,7 +132,7 @@ impl Terms for FoldInSettings {
     #[inline]
     fn observation(&self, preference: f32) -> (f32, f32) {
         if preference >= 0.0 {
-            (preference, 1.0)
+            (1.0, preference)
         } else {
             (-preference * self.negative_weight, self.negative_target)
         }

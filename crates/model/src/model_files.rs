@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 use crate::ModelError;
 
 /// Version of `model.json` that is written; another is refused.
-pub const MODEL_FORMAT_VERSION: u32 = 1;
+pub const MODEL_FORMAT_VERSION: u32 = 2;
 
 const MANIFEST_FILE: &str = "model.json";
 const MOVIES_FILE: &str = "movie_embeddings.parquet";
@@ -355,7 +355,7 @@ mod tests {
 
     #[test]
     fn a_manifest_that_does_not_fit_is_refused() {
-        check_refused("{\"format_version\": 2}", "model.json has format version 2, this program reads 1");
+        check_refused("{\"format_version\": 1}", "model.json has format version 1, this program reads 2");
         check_refused("{\"dimension\": 3}", "has embeddings of 2 numbers, expected 3 as in model.json");
         check_refused("{\"metric\": \"l2\"}", "is not a model manifest: unknown variant");
         check_refused("{", "is not a model manifest: EOF");

@@ -1,6 +1,6 @@
 //! What is judged: anything that ranks movies for a user; and the baselines that every model has to beat.
 
-use cinedex_domain::MovieIndex;
+use cinedex_domain::{LIKED, MovieIndex};
 use cinedex_vectors::{Csr, Matrix, TopK, inner_products};
 
 use crate::FoldIn;
@@ -136,11 +136,11 @@ impl Ranker for RecentPopularity {
     }
 }
 
-/// For each movie how many users like it: positive preferences of users × movies.
+/// For each movie how many users like it: preferences of users × movies from [`LIKED`] on.
 pub fn like_counts(preferences: &Csr<f32>) -> Vec<u64> {
     let mut counts = vec![0; preferences.column_count()];
     let entries = preferences.columns().iter().zip(preferences.values());
-    for (&movie, _) in entries.filter(|(_, preference)| **preference > 0.0) {
+    for (&movie, _) in entries.filter(|(_, preference)| **preference >= LIKED) {
         counts[movie as usize] += 1;
     }
     counts

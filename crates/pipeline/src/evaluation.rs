@@ -9,7 +9,7 @@ use cinedex_dataset::split::{
     split_temporal_global,
 };
 use cinedex_dataset::{DataRoot, Dataset};
-use cinedex_domain::{MovieIndex, PreferencePolicy, Progress, Step};
+use cinedex_domain::{LIKED, MovieIndex, PreferencePolicy, Progress, Step};
 use cinedex_index::{IndexRoot, Version};
 use cinedex_model::{
     Case, Evaluation, IalsParameters, IalsRanker, Popularity, Protocol, Ranker, RecentPopularity, evaluate,
@@ -170,7 +170,7 @@ impl Judge<'_> {
             }
             "popularity" => Ok(Box::new(Popularity::new(&self.matrix))),
             _ => {
-                let positive = self.training.events.iter().filter(|event| event.preference > 0.0);
+                let positive = self.training.events.iter().filter(|event| event.preference >= LIKED);
                 let events: Vec<(MovieIndex, i64)> =
                     positive.map(|event| (event.movie, event.timestamp_ms)).collect();
                 let movies = self.training.movie_ids.len();

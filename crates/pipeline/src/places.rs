@@ -3,12 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cinedex_dataset::{Dataset, Opinions};
-use cinedex_domain::Location;
+use cinedex_domain::{LIKED, Location};
 use cinedex_index::{Place, PlacePopularity};
 use cinedex_model::{PlaceEvent, learn_prior, place_counts};
-
-/// An opinion counts for popularity from this strength on: full likes and watches do, a lukewarm rating does not.
-const COUNTED_FROM: f32 = 0.5;
 
 /// What is popular where in a data set.
 pub(crate) fn place_popularity(dataset: &Dataset, opinions: &Opinions) -> PlacePopularity {
@@ -64,7 +61,7 @@ impl Places {
     fn events(&self, locations: &[u32], opinions: &Opinions) -> Vec<PlaceEvent> {
         let mut events = Vec::new();
         for user in 0..opinions.user_count {
-            for at in opinions.range(user).filter(|&at| opinions.preferences[at] >= COUNTED_FROM) {
+            for at in opinions.range(user).filter(|&at| opinions.preferences[at] >= LIKED) {
                 // An opinion without a place of its own counts at its user's home.
                 let own = self.of_table.get(locations[opinions.rows[at] as usize] as usize).copied();
                 let place = own.unwrap_or(self.of_user[user]);

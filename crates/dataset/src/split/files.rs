@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::path::Path;
 
-use cinedex_domain::{MovieId, MovieIndex, UserId, UserIndex};
+use cinedex_domain::{
+    InteractionKind, LIKED, MovieId, MovieIndex, PreferencePolicy, RatingScale, UserId, UserIndex,
+};
 
 use super::{Event, HeldOutUser, TrainingSet};
 use crate::csv_records::{CsvRecord, CsvRecords, Found};
@@ -23,8 +25,10 @@ pub struct HeldOutUsers {
     pub repeated: u64,
 }
 
-/// Reads what to train on: CSV with a header, the first columns user and item, a third is the time in seconds UTC (0 = older
-/// than all). A repeated pair counts once, with its latest time. A malformed row ends it with an error.
+/// Reads what to train on: CSV with a header, the first columns user and item; a further column called `rating` has ratings of
+/// 0.5 to 5, which the default [`PreferencePolicy`] turns into preferences (without it all are 1), and any other third column
+/// is the time in seconds UTC (0 = older than all). A repeated pair counts once, the latest. A malformed row ends it with an
+/// error.
 pub fn read_training(path: &Path) -> Result<TrainingSet, DatasetError> {
     let rows = read_rows(path)?;
     let movie_ids = unique(rows.iter().map(|row| &row.movie));
@@ -37,11 +41,12 @@ pub fn read_training(path: &Path) -> Result<TrainingSet, DatasetError> {
         let (user, movie) = (users[&row.user], movies[&row.movie]);
         let place = *places.entry((user, movie)).or_insert(events.len());
         match events.get_mut(place) {
-            Some(event) => event.timestamp_ms = event.timestamp_ms.max(row.timestamp_ms),
+            Some(event) if event.timestamp_ms > row.timestamp_ms => {}
+            Some(event) => (event.timestamp_ms, event.preference) = (row.timestamp_ms, row.preference),
             None => events.push(Event {
                 user: UserIndex(user),
                 movie: MovieIndex(movie),
-                preference: 1.0,
+                preference: row.preference,
                 timestamp_ms: row.timestamp_ms,
             }),
         }
@@ -55,7 +60,7 @@ pub fn read_training(path: &Path) -> Result<TrainingSet, DatasetError> {
     Ok(TrainingSet { movie_ids, user_ids, events })
 }
 
-/// Reads on whom to judge. With `fold_in`, its rows are what is known of users, who are taken as unknown in training; without,
+/// Reads on whom to judge; of rated rows only the liked are to be found. With `fold_in`, its rows are what is known of users, who are taken as unknown in training; without,
 /// users are those of training, and what they did there is known. Files are as in [`read_training`].
 pub fn read_held_out(
     training: &TrainingSet,
@@ -69,7 +74,7 @@ pub fn read_held_out(
         None => trained(training),
     };
     let mut targets: BTreeMap<UserId, Vec<MovieIndex>> = BTreeMap::new();
-    for row in read_rows(held_out)? {
+    for row in read_rows(held_out)?.into_iter().filter(|row| row.preference >= LIKED) {
         if fold_in.is_none() && !known.contains_key(&row.user) {
             found.unknown_users += 1;
         } else if let Some(&movie) = movies.get(&row.movie) {
@@ -120,7 +125,7 @@ fn folded_in(path: &Path, movies: &HashMap<&MovieId, u32>) -> Result<HashMap<Use
         if let Some(&movie) = movies.get(&row.movie)
             && seen.insert((row.user.clone(), movie))
         {
-            known.entry(row.user).or_default().history.push((MovieIndex(movie), 1.0));
+            known.entry(row.user).or_default().history.push((MovieIndex(movie), row.preference));
         }
     }
     Ok(known)
@@ -129,7 +134,27 @@ fn folded_in(path: &Path, movies: &HashMap<&MovieId, u32>) -> Result<HashMap<Use
 struct Row {
     user: UserId,
     movie: MovieId,
+    /// 1 where no rating says more.
+    preference: f32,
     timestamp_ms: i64,
+}
+
+/// What a file's header says.
+#[derive(Default)]
+struct Columns {
+    count: usize,
+    rating: Option<usize>,
+    time: Option<usize>,
+}
+
+impl Columns {
+    fn of(header: &CsvRecord<'_>) -> Self {
+        let count = header.ends.len();
+        let named =
+            |column: &usize| header.field(*column).is_some_and(|name| name.eq_ignore_ascii_case("rating"));
+        let rating = (2..count).find(named);
+        Self { count, rating, time: (2..count).find(|column| Some(*column) != rating) }
+    }
 }
 
 fn read_rows(path: &Path) -> Result<Vec<Row>, DatasetError> {
@@ -137,7 +162,7 @@ fn read_rows(path: &Path) -> Result<Vec<Row>, DatasetError> {
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     let mut records = CsvRecords::new(file, b',');
     let mut rows = Vec::new();
-    let mut columns = 0;
+    let mut columns = Columns::default();
     while let Some((line, found)) = records.next().map_err(DatasetError::io("read", path))? {
         let malformed = |column: &str, reason, found: &str| DatasetError::MalformedRow {
             rejection: Box::new(Rejection::new(&name, line, column, reason, found)),
@@ -146,23 +171,23 @@ fn read_rows(path: &Path) -> Result<Vec<Row>, DatasetError> {
             Found::Record(record) => record,
             Found::Malformed(reason) => return Err(malformed("1", reason, "")),
         };
-        if columns == 0 {
-            columns = record.ends.len();
-            if columns < 2 {
-                let reason =
-                    "its header needs two columns, user and item, and may have a third, the time".to_owned();
+        if columns.count == 0 {
+            columns = Columns::of(&record);
+            if columns.count < 2 {
+                let reason = "its header needs two columns, user and item, and may have the time or a rating"
+                    .to_owned();
                 return Err(DatasetError::WrongLayout { path: path.to_owned(), reason });
             }
-        } else if record.ends.len() == columns {
+        } else if record.ends.len() == columns.count {
             rows.push(
-                row(record, columns).map_err(|(column, reason, found)| malformed(column, reason, &found))?,
+                row(record, &columns).map_err(|(column, reason, found)| malformed(column, reason, &found))?,
             );
         } else {
             let found = format!("{} columns", record.ends.len());
             return Err(malformed("1", "another number of columns than the header", &found));
         }
     }
-    if columns == 0 {
+    if columns.count == 0 {
         return Err(DatasetError::WrongLayout {
             path: path.to_owned(),
             reason: "the file is empty".to_owned(),
@@ -171,20 +196,35 @@ fn read_rows(path: &Path) -> Result<Vec<Row>, DatasetError> {
     Ok(rows)
 }
 
-fn row(record: CsvRecord<'_>, columns: usize) -> Result<Row, (&'static str, &'static str, String)> {
+fn row(record: CsvRecord<'_>, columns: &Columns) -> Result<Row, (&'static str, &'static str, String)> {
     let field = |column| record.field(column).unwrap_or_default();
     let bad_id = "an id is text of 1 to 256 bytes";
     let user = UserId::new(field(0)).map_err(|_| ("1", bad_id, field(0).to_owned()))?;
     let movie = MovieId::new(field(1)).map_err(|_| ("2", bad_id, field(1).to_owned()))?;
-    let timestamp_ms = match if columns > 2 { field(2) } else { "" } {
+    let timestamp_ms = match columns.time.map_or("", field) {
         "" | "0" => Interactions::NO_TIME,
         text => text
             .parse::<i64>()
             .ok()
             .and_then(|seconds| seconds.checked_mul(1000))
-            .ok_or_else(|| ("3", "not a time in whole seconds since 1970", text.to_owned()))?,
+            .ok_or_else(|| ("time", "not a time in whole seconds since 1970", text.to_owned()))?,
     };
-    Ok(Row { user, movie, timestamp_ms })
+    let preference = match columns.rating.map(field) {
+        None => 1.0,
+        Some(text) => text
+            .parse::<f32>()
+            .ok()
+            .filter(|value| RatingScale::FIVE_STARS.contains(*value))
+            .and_then(|value| {
+                PreferencePolicy::default().preference(
+                    InteractionKind::Rating,
+                    Some(value),
+                    RatingScale::FIVE_STARS,
+                )
+            })
+            .ok_or_else(|| ("rating", "not a rating of 0.5 to 5", text.to_owned()))?,
+    };
+    Ok(Row { user, movie, preference, timestamp_ms })
 }
 
 fn unique<'a, T: Ord + Clone + 'a>(ids: impl Iterator<Item = &'a T>) -> Vec<T> {
@@ -259,6 +299,20 @@ mod tests {
         assert_eq!(targets(&all), [("2", vec![0], vec![1])]);
     }
 
+    #[test]
+    fn ratings_grade_what_is_known_and_only_the_liked_is_to_be_found() {
+        let files = Files::new();
+        let text = "user,item,rating,timestamp\n1,1,5,10\n1,2,1,20\n2,3,3,0\n1,1,3,30\n1,2,4,10\n";
+        let training = read_training(&files.write("train.csv", text)).unwrap();
+        let preferences: Vec<f32> = training.events.iter().map(|event| event.preference).collect();
+        assert_eq!(preferences, [0.55, 0.27, 0.55]);
+        let fold_in = files.write("tr.csv", "user,item,Rating\n9,2,2\n");
+        let held_out = files.write("te.csv", "user,item,rating\n9,3,4\n9,1,3.5\n");
+        let found = read_held_out(&training, Some(&fold_in), &held_out).unwrap();
+        assert_eq!(targets(&found), [("9", vec![1], vec![2])]);
+        assert_eq!(found.users[0].history, [(MovieIndex(1), 0.36)]);
+    }
+
     fn check_refused(text: &str, expect: &str) {
         let files = Files::new();
         let message = read_training(&files.write("train.csv", text)).unwrap_err().to_string();
@@ -272,7 +326,9 @@ mod tests {
         check_refused("user,item\n", "no rows");
         check_refused("user,item\n1,2\n1\n", "line 3");
         check_refused("user,item\n1,\n", "line 2, column 2");
-        check_refused("user,item,timestamp\n1,2,soon\n", "line 2, column 3");
+        check_refused("user,item,timestamp\n1,2,soon\n", "line 2, column time");
+        check_refused("user,item,rating\n1,2,9\n", "line 2, column rating");
+        check_refused("user,item,rating\n1,2,\n", "not a rating of 0.5 to 5");
         check_refused("user,item\n1,\"2\n", "quote");
         assert!(read_training(Path::new("/none.csv")).unwrap_err().to_string().contains("/none.csv"));
     }

@@ -4,7 +4,7 @@
 //!   folded in, the rest is to be found.
 //! - Temporal: users are known; what they liked last is to be found.
 //!
-//! A positive is a preference of at least [`POSITIVE`]; only positives are ever to be found.
+//! A positive is a preference of at least [`LIKED`]; only positives are ever to be found.
 
 mod files;
 mod strong;
@@ -12,16 +12,13 @@ mod temporal;
 #[cfg(test)]
 mod tests;
 
-use cinedex_domain::{MovieId, MovieIndex, PreferencePolicy, Recency, UserId, UserIndex};
+use cinedex_domain::{LIKED, MovieId, MovieIndex, PreferencePolicy, Recency, UserId, UserIndex};
 
 use crate::{Dataset, DatasetError, Opinions};
 
 pub use files::{HeldOutUsers, read_held_out, read_training};
 pub use strong::{StrongOptions, split_strong};
 pub use temporal::{TemporalOptions, hold_out_last, split_temporal_global, split_temporal_per_user};
-
-/// A preference from here on is a positive: by the default policy every kind but skip and dislike, and ratings of at least 75 %.
-pub const POSITIVE: f32 = 0.5;
 
 /// What a model learns from. Rows are its own: movies that do not occur in it are not in its catalogue.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -64,7 +61,7 @@ pub struct Event {
     pub user: UserIndex,
     /// What movie.
     pub movie: MovieIndex,
-    /// For (positive) or against, in -1 to 1; 1 in splits from files.
+    /// For (positive) or against, in -1 to 1; 1 in splits from files without ratings.
     pub preference: f32,
     /// Milliseconds UTC; [`crate::Interactions::NO_TIME`], which is older than all, without one.
     pub timestamp_ms: i64,
@@ -73,7 +70,7 @@ pub struct Event {
 impl Event {
     /// Of a preference that age has not weakened.
     fn is_positive(&self) -> bool {
-        self.preference >= POSITIVE
+        self.preference >= LIKED
     }
 }
 
