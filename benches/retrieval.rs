@@ -55,7 +55,9 @@ fn benches(criterion: &mut Criterion) {
         group.bench_function("filter", |bencher| {
             bencher.iter(|| black_box(bundle.filter(&filter).expect("known")));
         });
-        for (case, bundle) in [("recommend_20", bundle), ("recommend_20_recent", world.bundle_with_recent(1.0))] {
+        for (case, bundle) in
+            [("recommend_20", bundle), ("recommend_20_recent", world.bundle_with_recent(1.0))]
+        {
             let snapshot = Snapshot::new(bundle, EngineOptions::default().min_events);
             let request = UserRequest { limit: 20, ..UserRequest::default() };
             let mut user = 0;
