@@ -191,7 +191,7 @@ fn check_spread(input: &BundleInput<'_>) -> Result<(), InputFault> {
     let cosine = input.settings.metric == Metric::Cosine;
     if cosine != unit_gramian.is_some() {
         let expected = if cosine { input.settings.dimension } else { 0 };
-        let found = unit_gramian.map_or(0, |gramian| gramian.rows());
+        let found = unit_gramian.map_or(0, MatrixView::rows);
         return Err(InputFault::Rows { what: "gramian of unit vectors", expected, found });
     }
     check_numbers("mean of movie factors", mean, input.settings.dimension, f32::is_finite)

@@ -31,7 +31,9 @@ impl TasteSpread {
                 mean.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
             }
         }
-        mean.iter_mut().for_each(|sum| *sum /= f64::from(embedded.max(1)));
+        for sum in &mut mean {
+            *sum /= f64::from(embedded.max(1));
+        }
         Self { mean, embedded: embedded as usize }
     }
 

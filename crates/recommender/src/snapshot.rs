@@ -30,9 +30,10 @@ impl Snapshot {
     /// [`EngineOptions::min_events`](crate::EngineOptions::min_events).
     pub fn new(bundle: Bundle, min_events: u64) -> Self {
         let titles = TitleIndex::new(bundle.movies());
-        let recent = match bundle.settings().blend.recent_weight > 0.0 {
-            true => Recent::new(bundle.popularity().recent_counts()),
-            false => Recent::default(),
+        let recent = if bundle.settings().blend.recent_weight > 0.0 {
+            Recent::new(bundle.popularity().recent_counts())
+        } else {
+            Recent::default()
         };
         let Spread { mean, embedded, .. } = bundle.spread();
         let spread = TasteSpread::of_mean(mean, embedded);
