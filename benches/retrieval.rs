@@ -1,5 +1,6 @@
 //! Retrieval from a bundle, one thread, factors of the demo world and of MovieLens 1M at the default dimension: similar films
-//! as the planner answers them, the exact inner-product scan for users, popularity by place, a filter's bitset. Recall and
+//! as the planner answers them, the exact inner-product scan for users, the whole recommendation for a user without and with a weight for what was
+//! liked last, popularity by place, a filter's bitset. Recall and
 //! latency of the graph at every breadth, as measured when the bundle was built, are printed. Queries walk through the
 //! catalogue. Excluded: opening the bundle.
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
@@ -10,6 +11,7 @@ use std::hint::black_box;
 
 use cinedex_domain::{MovieFilter, MovieIndex, UserIndex};
 use cinedex_index::Bundle;
+use cinedex_recommender::{EngineOptions, Snapshot, UserRequest};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 
 fn benches(criterion: &mut Criterion) {
@@ -53,6 +55,20 @@ fn benches(criterion: &mut Criterion) {
         group.bench_function("filter", |bencher| {
             bencher.iter(|| black_box(bundle.filter(&filter).expect("known")));
         });
+        for (case, bundle) in
+            [("recommend_20", bundle), ("recommend_20_recent", world.bundle_with_recent(1.0))]
+        {
+            let snapshot = Snapshot::new(bundle, EngineOptions::default().min_events);
+            let request = UserRequest { limit: 20, ..UserRequest::default() };
+            let mut user = 0;
+            group.bench_function(case, |bencher| {
+                bencher.iter(|| {
+                    user = (user + 17) % snapshot.user_count() as u32;
+                    let user_id = snapshot.bundle().user_id(UserIndex(user));
+                    black_box(snapshot.for_user(user_id, &request).expect("no genre is named").items.len())
+                });
+            });
+        }
         group.finish();
     }
 }

@@ -8,7 +8,8 @@ use std::sync::atomic::AtomicBool;
 use cinedex_dataset::{DataRoot, ImportOptions, MovieLensOptions, import_movielens};
 use cinedex_domain::silent;
 use cinedex_index::{Bundle, IndexRoot};
-use cinedex_pipeline::prepare_demo;
+use cinedex_model::{Model, ModelColumns};
+use cinedex_pipeline::{BuildRequest, build_and_publish, model_path, prepare_demo};
 
 /// Nothing cancels a benchmark.
 pub static NEVER: AtomicBool = AtomicBool::new(false);
@@ -28,6 +29,21 @@ impl World {
     pub fn bundle(&self) -> Bundle {
         let version = self.indexes.current().expect("readable").expect("a live bundle");
         self.indexes.open(&version).expect("a good bundle")
+    }
+
+    /// A bundle of the same model that gives what was liked last this weight.
+    pub fn bundle_with_recent(&self, weight: f32) -> Bundle {
+        let path = |model: &str| model_path(&self.data, self.name, model).expect("a plain name");
+        let mut model = Model::read(&path("ials"), &ModelColumns::default()).expect("a good model");
+        model.manifest.name = "recent".to_owned();
+        model.manifest.settings.blend.recent_weight = weight;
+        model.write(&path("recent")).expect("writable");
+        let (dataset, name) = (self.name.to_owned(), "recent".to_owned());
+        let request = BuildRequest { dataset, model: name, keep: 0, ..BuildRequest::default() };
+        let indexes = IndexRoot::new(scratch().join("indexes").join(format!("{}-recent", self.name)));
+        let report =
+            build_and_publish(&self.data, &indexes, &request, &silent, &NEVER).expect("a bundle is built");
+        indexes.open(&report.build.version).expect("a good bundle")
     }
 }
 

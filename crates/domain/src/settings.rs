@@ -67,6 +67,17 @@ impl BlendSettings {
         recent_weight: 0.0,
         recent_share: DEFAULT_RECENT_SHARE,
     };
+
+    /// The weight of the place's popularity for a user of whom `known` interactions are known, in standard deviations of
+    /// taste.
+    pub fn place_weight(&self, known: usize) -> f32 {
+        self.popularity_weight * self.known_share(known)
+    }
+
+    /// The share of its full weight that the place's popularity keeps with `known` interactions, 1 to 0.
+    pub fn known_share(&self, known: usize) -> f32 {
+        self.half_life_interactions / (self.half_life_interactions + known as f32).max(f32::MIN_POSITIVE)
+    }
 }
 
 /// The share of likes that counts as recent where nothing else is said.

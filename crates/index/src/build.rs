@@ -190,10 +190,14 @@ impl Work<'_> {
         };
         write_movies(&path(CATALOGUE), input.movies)?;
         wrote(CATALOGUE, checksum_of_file(&path(CATALOGUE))?);
-        let factors = [
+        let mut factors = vec![
             SectionData::new("factors", input.movie_factors.as_slice()),
             SectionData::new("gramian", input.gramian.as_slice()),
+            SectionData::new("mean", input.spread.mean),
         ];
+        if let Some(gramian) = input.spread.unit_gramian {
+            factors.push(SectionData::new("unit_gramian", gramian.as_slice()));
+        }
         wrote(FACTORS, write_container(&path(FACTORS), FACTORS_KIND, &factors)?);
         wrote(
             SCAN,
@@ -208,7 +212,8 @@ impl Work<'_> {
             wrote(USER_FACTORS, write_container(&path(USER_FACTORS), USER_FACTORS_KIND, &sections)?);
         }
         wrote(HISTORIES, write_histories(&path(HISTORIES), input.histories)?);
-        wrote(POPULARITY, write_popularity(&path(POPULARITY), input.popularity)?);
+        let popularity = write_popularity(&path(POPULARITY), input.popularity, input.recent_counts)?;
+        wrote(POPULARITY, popularity);
         Ok(checksums)
     }
 

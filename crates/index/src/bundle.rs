@@ -74,6 +74,18 @@ pub struct History<'a> {
     pub timestamps_ms: &'a [i64],
 }
 
+/// Moments of the movies' vectors as scores use them (of length 1 where the metric is the cosine), from which the spread of a
+/// user's taste scores follows.
+#[derive(Debug, Clone, Copy)]
+pub struct Spread<'a> {
+    /// Their mean over the movies that have an embedding.
+    pub mean: &'a [f32],
+    /// `dimension × dimension`: their sum of `y yᵀ`.
+    pub gramian: MatrixView<'a>,
+    /// How many movies have an embedding.
+    pub embedded: usize,
+}
+
 /// One open version of the index. All questions are answered without locks (but for the short one around the popularity of
 /// places) and without reading files.
 ///
@@ -88,6 +100,9 @@ pub struct Bundle {
     filters: FilterIndex,
     factors: Section<f32>,
     gramian: Section<f32>,
+    mean: Section<f32>,
+    /// For a cosine model only.
+    unit_gramian: Option<Section<f32>>,
     scan: Scan,
     similar: Similar,
     users: Users,
@@ -135,6 +150,13 @@ impl Bundle {
     /// `dimension × dimension`: the sum over movies of `y yᵀ`.
     pub fn gramian(&self) -> MatrixView<'_> {
         MatrixView::new(&self.gramian, self.settings().dimension)
+    }
+
+    /// What the spread of taste scores follows from.
+    pub fn spread(&self) -> Spread<'_> {
+        let gramian = self.unit_gramian.as_ref().unwrap_or(&self.gramian);
+        let gramian = MatrixView::new(gramian, self.settings().dimension);
+        Spread { mean: &self.mean, gramian, embedded: self.scan.embedded_count() }
     }
 
     /// How many users are known.
@@ -215,7 +237,7 @@ impl Bundle {
         if dimension == 0 {
             return Err(files.malformed("settings.dimension is 0"));
         }
-        let (factors, gramian) = files.read_factors(count, dimension)?;
+        let MovieVectors { factors, gramian, mean, unit_gramian } = files.read_factors(count, dimension)?;
         let (path, entry) = files.entry(SCAN)?;
         let scan = Scan::open(&path, entry, count, dimension)?;
         let (path, entry) = files.entry(GRAPH)?;
@@ -235,6 +257,8 @@ impl Bundle {
             movies,
             factors,
             gramian,
+            mean,
+            unit_gramian,
             scan,
             similar,
             users,
@@ -255,6 +279,14 @@ impl Bundle {
     pub(crate) fn measured(&self) -> (&Similar, &Scan) {
         (&self.similar, &self.scan)
     }
+}
+
+/// What `movie_factors.bin` holds.
+struct MovieVectors {
+    factors: Section<f32>,
+    gramian: Section<f32>,
+    mean: Section<f32>,
+    unit_gramian: Option<Section<f32>>,
 }
 
 /// The files of a directory as its manifest names them.
@@ -299,19 +331,24 @@ impl Files<'_> {
         Ok(movies)
     }
 
-    fn read_factors(
-        &self,
-        movies: usize,
-        dimension: usize,
-    ) -> Result<(Section<f32>, Section<f32>), IndexError> {
+    fn read_factors(&self, movies: usize, dimension: usize) -> Result<MovieVectors, IndexError> {
         let (path, entry) = self.entry(FACTORS)?;
         let container = Container::open(&path, FACTORS_KIND, entry)?;
         let values = |rows: usize| rows.saturating_mul(dimension);
-        let factors = container.section_of::<f32>("factors", values(movies))?;
-        container.check_finite("factors", &factors)?;
-        let gramian = container.section_of::<f32>("gramian", values(dimension))?;
-        container.check_finite("gramian", &gramian)?;
-        Ok((factors, gramian))
+        let read = |name: &str, rows: usize| {
+            let section = container.section_of::<f32>(name, values(rows))?;
+            container.check_finite(name, &section)?;
+            Ok::<_, IndexError>(section)
+        };
+        Ok(MovieVectors {
+            factors: read("factors", movies)?,
+            gramian: read("gramian", dimension)?,
+            mean: read("mean", 1)?,
+            unit_gramian: match self.manifest.settings.metric {
+                Metric::InnerProduct => None,
+                Metric::Cosine => Some(read("unit_gramian", dimension)?),
+            },
+        })
     }
 
     fn read_user_factors(&self, users: usize, dimension: usize) -> Result<Option<Section<f32>>, IndexError> {

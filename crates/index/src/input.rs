@@ -1,6 +1,6 @@
 //! What a bundle is built from, as plain data, and the checks that it fits together. It knows nothing of files.
 
-use cinedex_domain::{Location, ModelSettings, Movie, UserId};
+use cinedex_domain::{Location, Metric, ModelSettings, Movie, UserId};
 use cinedex_vectors::{Csr, MatrixView};
 use serde::{Deserialize, Serialize};
 
@@ -30,8 +30,23 @@ pub struct BundleInput<'a> {
     pub settings: &'a ModelSettings,
     /// `dimension × dimension`: the sum over movies of `y yᵀ`.
     pub gramian: MatrixView<'a>,
+    /// How taste scores spread.
+    pub spread: SpreadInput<'a>,
+    /// Recent likes of each movie, at least 0.
+    pub recent_counts: &'a [f32],
     /// Where it all came from.
     pub provenance: &'a Provenance,
+}
+
+/// What the spread of taste scores over the movies follows from: moments of the vectors that make the scores, those of
+/// length 1 where the model's metric is the cosine.
+#[derive(Debug, Clone, Copy)]
+pub struct SpreadInput<'a> {
+    /// The mean of the vectors of movies that have an embedding; a value a dimension.
+    pub mean: &'a [f32],
+    /// Where the metric is the cosine, the sum of `u uᵀ` with `u` of length 1; `dimension × dimension`. Otherwise the
+    /// Gramian serves, and this is `None`.
+    pub unit_gramian: Option<MatrixView<'a>>,
 }
 
 /// Where a bundle came from, kept in its manifest.
@@ -122,12 +137,15 @@ pub(crate) fn check_input(input: &BundleInput<'_>) -> Result<(), InputFault> {
         ("movie factors", Some(input.movie_factors), movies),
         ("user factors", input.user_factors, input.users.len()),
         ("gramian", Some(input.gramian), dimension),
+        ("gramian of unit vectors", input.spread.unit_gramian, dimension),
     ];
     for (what, matrix, rows) in matrices {
         if let Some(matrix) = matrix {
             check_matrix(what, matrix, rows, dimension)?;
         }
     }
+    check_spread(input)?;
+    check_numbers("recent likes", input.recent_counts, movies, |count| count.is_finite() && count >= 0.0)?;
     check_rows("locations of users", input.users.len(), input.locations.len())?;
     check_order("movies", input.movies.iter().map(|movie| &movie.movie_id))?;
     check_order("users", input.users)?;
@@ -156,7 +174,7 @@ fn check_matrix(
     }
     check_rows(what, rows, matrix.rows())?;
     // The Gramian's entries are sums of products of two movies' factors.
-    let sums = what == "gramian";
+    let sums = what.starts_with("gramian");
     let fits = |norm: f64| if sums { norm.is_finite() } else { is_sensible(norm) };
     match (0..rows).find(|&row| !fits(norm_of(matrix.row(row)))) {
         Some(row) => Err(InputFault::NotFinite { what, row }),
@@ -166,6 +184,30 @@ fn check_matrix(
 
 fn check_rows(what: &'static str, expected: usize, found: usize) -> Result<(), InputFault> {
     if expected == found { Ok(()) } else { Err(InputFault::Rows { what, expected, found }) }
+}
+
+fn check_spread(input: &BundleInput<'_>) -> Result<(), InputFault> {
+    let SpreadInput { mean, unit_gramian } = input.spread;
+    let cosine = input.settings.metric == Metric::Cosine;
+    if cosine != unit_gramian.is_some() {
+        let expected = if cosine { input.settings.dimension } else { 0 };
+        let found = unit_gramian.map_or(0, MatrixView::rows);
+        return Err(InputFault::Rows { what: "gramian of unit vectors", expected, found });
+    }
+    check_numbers("mean of movie factors", mean, input.settings.dimension, f32::is_finite)
+}
+
+fn check_numbers(
+    what: &'static str,
+    numbers: &[f32],
+    expected: usize,
+    is_sound: impl Fn(f32) -> bool,
+) -> Result<(), InputFault> {
+    check_rows(what, expected, numbers.len())?;
+    match numbers.iter().position(|&number| !is_sound(number)) {
+        Some(row) => Err(InputFault::NotFinite { what, row }),
+        None => Ok(()),
+    }
 }
 
 fn check_order<'a, T: Ord + 'a>(

@@ -50,9 +50,9 @@ mod version;
 
 pub use allowed::Allowed;
 pub use build::{BuildOptions, BuildReport, build};
-pub use bundle::{Bundle, History, Retrieval, Retrieved};
+pub use bundle::{Bundle, History, Retrieval, Retrieved, Spread};
 pub use error::{Fault, IndexError, InputFault, UnknownGenre};
-pub use input::{BundleInput, Histories, Place, PlacePopularity, Provenance};
+pub use input::{BundleInput, Histories, Place, PlacePopularity, Provenance, SpreadInput};
 pub use manifest::{
     Breadth, BuildFigures, Calibration, Counts, FORMAT_VERSION, FileEntry, Manifest, Planner,
 };

@@ -1,4 +1,5 @@
-//! What is popular where: counts by place, shrunk towards the larger place around it. It knows nothing of time windows.
+//! What is popular where: counts by place, shrunk towards the larger place around it; and what was liked last, wherever. It
+//! knows nothing of clocks: what counts as recent was settled when the bundle was built.
 //!
 //! The rate of a movie in a place with `c` of `n` events, prior strength `s` and the larger place's rate `r` is the mean of a
 //! Dirichlet-multinomial posterior, `(c + s r) / (n + s)`: a place with few events repeats the place around it, a place with
@@ -56,6 +57,7 @@ pub struct PopularityIndex {
     movies: Section<u32>,
     counts: Section<f32>,
     prior: Section<f32>,
+    recent: Section<f32>,
     cache: Mutex<Cache>,
 }
 
@@ -97,6 +99,11 @@ impl PopularityIndex {
         order.take(k).map(|index| Scored { index, score: ranked.rates[index as usize] }).collect()
     }
 
+    /// Recent likes of each movie, finite and at least 0, over all places.
+    pub fn recent_counts(&self) -> &[f32] {
+        &self.recent
+    }
+
     /// Opens and checks: places form a tree of locations, counts are of movies that exist.
     pub(crate) fn open(path: &Path, entry: &FileEntry, movie_count: usize) -> Result<Self, IndexError> {
         let container = Container::open(path, KIND, entry)?;
@@ -111,10 +118,24 @@ impl PopularityIndex {
         let offsets = container.offsets("count_offsets", places, movies.len())?;
         let prior = container.section::<f32>("prior")?;
         check_not_negative(&container, "prior", &prior)?;
+        let recent = container.section_of::<f32>("recent_counts", movie_count)?;
+        check_not_negative(&container, "recent_counts", &recent)?;
         let (locations, rows) = read_places(&container, &parents, &names)?;
         let kept = (CACHE_BYTES / (movie_count.max(1) * 8)).clamp(8, CACHE_PLACES);
         let cache = Mutex::new(Cache { kept, clock: 0, places: HashMap::new() });
-        Ok(Self { movie_count, locations, rows, parents, events, offsets, movies, counts, prior, cache })
+        Ok(Self {
+            movie_count,
+            locations,
+            rows,
+            parents,
+            events,
+            offsets,
+            movies,
+            counts,
+            prior,
+            recent,
+            cache,
+        })
     }
 
     fn place(&self, row: u32) -> ResolvedPlace<'_> {
@@ -167,8 +188,12 @@ impl PopularityIndex {
     }
 }
 
-/// Writes popularity by place; returns the header's checksum.
-pub(crate) fn write_popularity(path: &Path, popularity: &PlacePopularity) -> Result<u64, IndexError> {
+/// Writes popularity by place and recent likes of each movie; returns the header's checksum.
+pub(crate) fn write_popularity(
+    path: &Path,
+    popularity: &PlacePopularity,
+    recent_counts: &[f32],
+) -> Result<u64, IndexError> {
     let places = &popularity.places;
     let parents: Vec<u32> = places.iter().map(|place| place.parent.unwrap_or(NONE)).collect();
     let events: Vec<u64> = places.iter().map(|place| place.events).collect();
@@ -183,6 +208,7 @@ pub(crate) fn write_popularity(path: &Path, popularity: &PlacePopularity) -> Res
         SectionData::new("count_movies", popularity.counts.columns()),
         SectionData::new("count_values", popularity.counts.values()),
         SectionData::new("prior", &popularity.prior),
+        SectionData::new("recent_counts", recent_counts),
     ];
     write_container(path, KIND, &sections)
 }

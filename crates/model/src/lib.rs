@@ -18,6 +18,7 @@
 //! # Ok::<(), cinedex_model::ModelError>(())
 //! ```
 
+mod blend;
 mod cholesky;
 mod early_stopping;
 mod error;
@@ -36,6 +37,7 @@ mod place_popularity;
 mod preferences;
 mod ranker;
 
+pub use blend::{TasteMoments, TasteSpread, add_recent, recent_scores};
 pub use early_stopping::{BestEpoch, Validation, train_ials_validated};
 pub use error::ModelError;
 pub use evaluation::{Case, Evaluation, Protocol, evaluate};
@@ -47,4 +49,4 @@ pub use metrics::{RecallBase, Targets};
 pub use model_files::{DataSetReference, MODEL_FORMAT_VERSION, Model, ModelColumns, ModelManifest};
 pub use place_popularity::{PlaceEvent, learn_prior, place_counts, shrunk_rates, uniform_rates};
 pub use preferences::preferences;
-pub use ranker::{IalsRanker, Popularity, Ranker, RecentPopularity, like_counts};
+pub use ranker::{IalsRanker, Popularity, Ranker, RecentPopularity, like_counts, recent_like_counts};

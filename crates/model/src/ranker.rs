@@ -109,14 +109,8 @@ impl RecentPopularity {
     /// Counts the last `share` (0 to 1) of positive `(movie, timestamp)` by time; of equal times those given last. Panics
     /// if a movie is out of range.
     pub fn new(movie_count: usize, events: &[(MovieIndex, i64)], share: f64) -> Self {
-        let mut order: Vec<u32> = (0u32..).take(events.len()).collect();
-        order.sort_by_key(|&event| events[event as usize].1);
-        let recent = (events.len() as f64 * share.clamp(0.0, 1.0)).round() as usize;
-        let mut counts = vec![0.0; movie_count];
-        for &event in &order[events.len() - recent..] {
-            counts[events[event as usize].0.row()] += 1.0;
-        }
-        Self { counts }
+        let counts = recent_like_counts(movie_count, events, share);
+        Self { counts: counts.into_iter().map(|count| count as f32).collect() }
     }
 }
 
@@ -142,6 +136,19 @@ pub fn like_counts(preferences: &Csr<f32>) -> Vec<u64> {
     let entries = preferences.columns().iter().zip(preferences.values());
     for (&movie, _) in entries.filter(|(_, preference)| **preference >= LIKED) {
         counts[movie as usize] += 1;
+    }
+    counts
+}
+
+/// For each movie how many of the last `share` (0 to 1) of positive `(movie, timestamp)` by time are its; of equal times
+/// those given last. Panics if a movie is out of range.
+pub fn recent_like_counts(movie_count: usize, events: &[(MovieIndex, i64)], share: f64) -> Vec<u64> {
+    let mut order: Vec<u32> = (0u32..).take(events.len()).collect();
+    order.sort_by_key(|&event| events[event as usize].1);
+    let recent = (events.len() as f64 * share.clamp(0.0, 1.0)).round() as usize;
+    let mut counts = vec![0; movie_count];
+    for &event in &order[events.len() - recent..] {
+        counts[events[event as usize].0.row()] += 1;
     }
     counts
 }

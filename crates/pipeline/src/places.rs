@@ -1,11 +1,12 @@
-//! Popularity by place: which positive opinion counts where, handed to the model's mathematics and shaped for the index.
+//! Popularity by place and of what was liked last: which positive opinion counts where, handed to the model's mathematics and
+//! shaped for the index.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cinedex_dataset::{Dataset, Opinions};
-use cinedex_domain::{LIKED, Location};
+use cinedex_dataset::{Dataset, Interactions, Opinions};
+use cinedex_domain::{LIKED, Location, MovieIndex};
 use cinedex_index::{Place, PlacePopularity};
-use cinedex_model::{PlaceEvent, learn_prior, place_counts};
+use cinedex_model::{PlaceEvent, learn_prior, place_counts, recent_like_counts};
 
 /// What is popular where in a data set.
 pub(crate) fn place_popularity(dataset: &Dataset, opinions: &Opinions) -> PlacePopularity {
@@ -16,6 +17,18 @@ pub(crate) fn place_popularity(dataset: &Dataset, opinions: &Opinions) -> PlaceP
     let rows = places.locations.into_iter().zip(places.parents).zip(totals);
     let places = rows.map(|((location, parent), events)| Place { location, parent, events }).collect();
     PlacePopularity { places, counts, prior }
+}
+
+/// For each movie how many of the last `share` of likes by time are its. Likes without a time are not recent.
+pub(crate) fn recent_counts(opinions: &Opinions, share: f32) -> Vec<f32> {
+    let dated = |at: &usize| {
+        opinions.preferences[*at] >= LIKED && opinions.timestamps_ms[*at] != Interactions::NO_TIME
+    };
+    let likes = (0..opinions.movies.len()).filter(dated);
+    let likes: Vec<(MovieIndex, i64)> =
+        likes.map(|at| (MovieIndex(opinions.movies[at]), opinions.timestamps_ms[at])).collect();
+    let counts = recent_like_counts(opinions.movie_count, &likes, f64::from(share));
+    counts.into_iter().map(|count| count as f32).collect()
 }
 
 /// The tree of places of a data set; row 0 is the world, a parent stands before its children.
@@ -98,5 +111,21 @@ mod tests {
             [None, Some("KR"), Some("NG")].map(|path| popularity.places[of(path)].events).into();
         assert_eq!(events[0], events[1] + events[2]);
         assert_eq!(popularity.prior.len(), 4);
+    }
+
+    #[test]
+    fn the_last_likes_are_counted_wherever_they_were() {
+        let opinions = Opinions {
+            user_count: 2,
+            movie_count: 4,
+            offsets: vec![0, 3, 6],
+            movies: vec![0, 1, 2, 0, 1, 3],
+            preferences: vec![1.0, 1.0, 1.0, 1.0, -1.0, 0.6],
+            timestamps_ms: vec![5, 1, Interactions::NO_TIME, 2, 9, 4],
+            rows: vec![0; 6],
+        };
+        assert_eq!(recent_counts(&opinions, 0.5), [1.0, 0.0, 0.0, 1.0]);
+        assert_eq!(recent_counts(&opinions, 1.0), [2.0, 1.0, 0.0, 1.0]);
+        assert_eq!(recent_counts(&opinions, 0.0), [0.0; 4]);
     }
 }

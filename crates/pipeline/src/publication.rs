@@ -6,12 +6,13 @@ use std::sync::atomic::AtomicBool;
 use cinedex_dataset::{DataRoot, Dataset, Opinions};
 use cinedex_domain::{Location, MovieId, Progress, Step, UserId};
 use cinedex_index::{
-    BuildOptions, BuildReport, BundleInput, Calibration, Histories, IndexRoot, Provenance, Version, build,
+    BuildOptions, BuildReport, BundleInput, Calibration, Histories, IndexRoot, Provenance, SpreadInput,
+    Version, build,
 };
-use cinedex_model::{FoldIn, Model, ModelColumns, gramian};
+use cinedex_model::{FoldIn, Model, ModelColumns, TasteMoments, gramian};
 use cinedex_vectors::{Matrix, MatrixView};
 
-use crate::places::place_popularity;
+use crate::places::{place_popularity, recent_counts};
 use crate::{PipelineError, model_path};
 
 /// What a bundle must reach to go live.
@@ -160,9 +161,11 @@ fn build_bundle(
     progress(Step::new("count popularity", 0, None));
     let opinions = Opinions::of(dataset, &settings.preference);
     let popularity = place_popularity(dataset, &opinions);
+    let recent_counts = recent_counts(&opinions, settings.blend.recent_share);
     let opinions = opinions.aged(&settings.preference);
     let histories = histories(&opinions);
     let user_factors = user_rows(dataset, model, &movie_factors, gram.view(), &opinions);
+    let TasteMoments { mean, unit_gramian } = TasteMoments::of(movie_factors.view(), settings.metric);
     let users: Vec<UserId> = dataset.users.iter().map(|user| user.user_id.clone()).collect();
     let locations = latest_places(dataset);
     let input = BundleInput {
@@ -175,6 +178,8 @@ fn build_bundle(
         popularity: &popularity,
         settings,
         gramian: gram.view(),
+        spread: SpreadInput { mean: &mean, unit_gramian: unit_gramian.as_ref().map(Matrix::view) },
+        recent_counts: &recent_counts,
         provenance: &provenance(dataset, model),
     };
     Ok(build(indexes, &input, &request.options, progress, cancel)?)

@@ -81,10 +81,11 @@ pub struct TrainReport {
 /// The algorithm that `model.json` names.
 const ALGORITHM: &str = "ials";
 
-/// How popularity mixes in for the models that we train: it decides between films that taste cannot tell apart, and a tenth
-/// of its weight is left at 45 interactions.
+/// How popularity mixes in for the models that we train, by what suits held-out users of whom 1 to 20 likes are known and costs
+/// those with long histories nothing that can be told from chance: a first like says less than popularity does, at five both
+/// say as much, and at sixty popularity has a tenth of a standard deviation of taste.
 pub(crate) const BLEND: BlendSettings =
-    BlendSettings { popularity_weight: 0.02, half_life_interactions: 5.0, ..BlendSettings::NONE };
+    BlendSettings { popularity_weight: 6.0, half_life_interactions: 1.0, ..BlendSettings::NONE };
 
 /// Epochs without a better one after which early stopping ends a training.
 pub(crate) const PATIENCE: usize = 3;

@@ -85,11 +85,11 @@ pub struct MovieAnswer<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// The user's taste outweighs the place's popularity.
+    /// The user's taste outweighs popularity.
     Taste,
     /// It is similar to the movie asked about.
     Similar,
-    /// It is popular in the place.
+    /// It is popular in the place, or was liked much lately.
     Popular,
 }
 
@@ -101,7 +101,7 @@ pub enum Strategy {
     Personalized,
     /// The taste of the request's history; popularity has less than a tenth of its full weight.
     FoldedIn,
-    /// Taste and the place's popularity.
+    /// Taste and popularity, the place's or that of what was liked last.
     Blended,
     /// The place's popularity alone: nothing is known of the user.
     Popular,

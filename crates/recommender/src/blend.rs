@@ -1,11 +1,12 @@
-//! Taste and popularity in one ranking, exactly: `score = taste + weight z`, with `z` the standardised log of a place's
-//! shrunk rates. Candidates come from both lists until none outside them can enter (the threshold algorithm of Fagin, Lotem
-//! & Naor 2003), so a ranking is the same however long a part of it is asked for.
+//! Taste, the popularity of a place and what was liked last in one ranking, exactly by the equation of
+//! [`BlendSettings`](cinedex_domain::BlendSettings). Candidates come from the three lists until none outside them can enter (the
+//! threshold algorithm of Fagin, Lotem & Naor 2003), so a ranking is the same however long a part of it is asked for.
 
 use std::sync::Arc;
 
 use cinedex_domain::MovieIndex;
 use cinedex_index::{Allowed, PlaceIndex, Retrieval};
+use cinedex_model::recent_scores;
 use cinedex_vectors::{Scored, TopK};
 
 use crate::Snapshot;
@@ -13,13 +14,42 @@ use crate::Snapshot;
 /// Candidates taken from each list at first; four times as many in each further round.
 const FIRST_CANDIDATES: usize = 128;
 
-/// The popularity of a place on the scale of scores, and its weight in force.
-pub(crate) struct Popularity {
+/// What popularity adds to the scores of one user: that of a place, and that of what was liked last.
+pub(crate) struct Popularity<'a> {
     pub(crate) place: PlaceIndex,
-    /// At least 0.
-    pub(crate) weight: f32,
+    /// What a standard deviation of the place's popularity adds, at least 0.
+    place_weight: f32,
     rates: Arc<[f32]>,
     scale: LogScale,
+    /// What a standard deviation of recent popularity adds, at least 0.
+    recent_weight: f32,
+    recent: &'a Recent,
+}
+
+/// Movies by what was liked last.
+#[derive(Debug, Default)]
+pub(crate) struct Recent {
+    /// [`recent_scores`] of every movie; empty where the model gives them no weight.
+    scores: Vec<f32>,
+    /// Movies by descending score, ties ascending index.
+    order: Vec<u32>,
+}
+
+impl Recent {
+    pub(crate) fn new(counts: &[f32]) -> Self {
+        let scores = recent_scores(counts);
+        let mut order: Vec<u32> = (0..scores.len() as u32).collect();
+        order.sort_by(|&a, &b| scores[b as usize].total_cmp(&scores[a as usize]));
+        Self { scores, order }
+    }
+
+    fn score(&self, movie: u32) -> f32 {
+        self.scores.get(movie as usize).copied().unwrap_or(0.0)
+    }
+
+    fn best<'a>(&'a self, k: usize, allowed: &'a Allowed) -> impl Iterator<Item = u32> + 'a {
+        self.order.iter().copied().filter(|&movie| allowed.contains(movie)).take(k)
+    }
 }
 
 /// How the logs of a place's rates are distributed over the catalogue.
@@ -49,19 +79,36 @@ impl LogScale {
     }
 }
 
-impl Popularity {
-    pub(crate) fn new(snapshot: &Snapshot, place: PlaceIndex, weight: f32) -> Self {
+impl<'a> Popularity<'a> {
+    /// For a user of whom `known` interactions are known and whose taste scores have the standard deviation `deviation`.
+    pub(crate) fn new(snapshot: &'a Snapshot, place: PlaceIndex, known: usize, deviation: f32) -> Self {
+        let blend = snapshot.bundle().settings().blend;
         let rates = snapshot.bundle().popularity().rates(place);
         let scale = snapshot.log_scale(place, &rates);
-        Self { place, weight: weight.max(0.0), rates, scale }
+        Self {
+            place,
+            place_weight: (deviation * blend.place_weight(known)).max(0.0),
+            rates,
+            scale,
+            recent_weight: (deviation * blend.recent_weight).max(0.0),
+            recent: snapshot.recent(),
+        }
     }
 
     /// What popularity adds to a movie's score.
     pub(crate) fn part(&self, movie: u32) -> f32 {
-        if self.weight == 0.0 {
+        self.place_part(movie) + self.recent_part(movie)
+    }
+
+    fn place_part(&self, movie: u32) -> f32 {
+        if self.place_weight == 0.0 {
             return 0.0;
         }
-        self.weight * self.scale.z(self.rates.get(movie as usize).copied().unwrap_or(0.0))
+        self.place_weight * self.scale.z(self.rates.get(movie as usize).copied().unwrap_or(0.0))
+    }
+
+    fn recent_part(&self, movie: u32) -> f32 {
+        self.recent_weight * self.recent.score(movie)
     }
 }
 
@@ -70,7 +117,7 @@ impl Popularity {
 pub(crate) fn rank(
     snapshot: &Snapshot,
     vector: &[f32],
-    popularity: &Popularity,
+    popularity: &Popularity<'_>,
     k: usize,
     allowed: &Allowed,
 ) -> (Vec<Scored>, Retrieval) {
@@ -80,24 +127,28 @@ pub(crate) fn rank(
     loop {
         let tasty = snapshot.nearest_to(vector, depth, allowed);
         // Without weight the popular list only stands in for movies that have no embedding.
-        let need_popular = popularity.weight > 0.0 || tasty.items.len() < depth;
+        let need_popular = popularity.place_weight > 0.0 || tasty.items.len() < depth;
         let popular = if need_popular {
             snapshot.bundle().popularity().ranking(popularity.place, depth, allowed)
         } else {
             Vec::new()
         };
+        let recent_depth = if popularity.recent_weight > 0.0 { depth } else { 0 };
+        let recent: Vec<u32> = popularity.recent.best(recent_depth, allowed).collect();
         let mut candidates: Vec<u32> = tasty.items.iter().chain(&popular).map(|hit| hit.index).collect();
+        candidates.extend(&recent);
         candidates.sort_unstable();
         candidates.dedup();
         let mut best = TopK::new(k);
         for movie in candidates {
             best.push(movie, snapshot.taste_score(vector, movie) + popularity.part(movie));
         }
-        // A movie outside both lists has at most the taste and the popularity at which they end; one that the list of
-        // tastes leaves out altogether has no embedding and a taste of 0.
+        // A movie outside all lists has at most the taste and the popularity at which they end; one that the list of
+        // tastes leaves out altogether has no embedding and a taste of 0. Sums round alike, so the bound holds in f32.
         let taste_bound = tasty.items.last().map_or(0.0, |hit| hit.score.max(0.0));
-        let popularity_bound = popular.last().map_or(0.0, |hit| popularity.part(hit.index));
-        if depth >= total || best.threshold() > taste_bound + popularity_bound {
+        let place_bound = popular.last().map_or(0.0, |hit| popularity.place_part(hit.index));
+        let recent_bound = recent.last().map_or(0.0, |&movie| popularity.recent_part(movie));
+        if depth >= total || best.threshold() > taste_bound + (place_bound + recent_bound) {
             return (best.into_sorted(), tasty.retrieval);
         }
         depth = depth.saturating_mul(4).min(total);
@@ -105,7 +156,7 @@ pub(crate) fn rank(
 }
 
 /// Whether popularity adds more to a movie's score than taste does.
-pub(crate) fn is_popular(snapshot: &Snapshot, popularity: &Popularity, hit: Scored) -> bool {
+pub(crate) fn is_popular(snapshot: &Snapshot, popularity: &Popularity<'_>, hit: Scored) -> bool {
     let part = popularity.part(hit.index);
     !snapshot.bundle().has_embedding(MovieIndex(hit.index)) || part > hit.score - part
 }

@@ -36,6 +36,8 @@ mod titles;
 mod typing;
 
 #[cfg(test)]
+mod exactness;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod world;

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use cinedex_domain::{Location, Metric, MovieFilter, MovieIndex};
-use cinedex_index::{Allowed, Bundle, PlaceIndex, ResolvedPlace, Retrieval, Retrieved, UnknownGenre};
+use cinedex_index::{Allowed, Bundle, PlaceIndex, ResolvedPlace, Retrieval, Retrieved, Spread, UnknownGenre};
+use cinedex_model::TasteSpread;
 use cinedex_vectors::{Scored, TopK, dot, norm};
 
 use crate::answer::{Item, MovieAnswer, MovieList, PlaceAnswer, RetrievalKind};
-use crate::blend::LogScale;
+use crate::blend::{LogScale, Recent};
 use crate::request::EVERYWHERE;
 use crate::titles::TitleIndex;
 use crate::{PlaceRequest, RecommendError};
@@ -20,6 +21,8 @@ pub struct Snapshot {
     titles: TitleIndex,
     min_events: u64,
     scales: Mutex<HashMap<PlaceIndex, LogScale>>,
+    recent: Recent,
+    spread: TasteSpread,
 }
 
 impl Snapshot {
@@ -27,7 +30,14 @@ impl Snapshot {
     /// [`EngineOptions::min_events`](crate::EngineOptions::min_events).
     pub fn new(bundle: Bundle, min_events: u64) -> Self {
         let titles = TitleIndex::new(bundle.movies());
-        Self { bundle, titles, min_events, scales: Mutex::default() }
+        let recent = if bundle.settings().blend.recent_weight > 0.0 {
+            Recent::new(bundle.popularity().recent_counts())
+        } else {
+            Recent::default()
+        };
+        let Spread { mean, embedded, .. } = bundle.spread();
+        let spread = TasteSpread::of_mean(mean, embedded);
+        Self { bundle, titles, min_events, scales: Mutex::default(), recent, spread }
     }
 
     /// The version of the bundle.
@@ -89,6 +99,15 @@ impl Snapshot {
         let scale = LogScale::new(rates);
         lock().insert(place, scale);
         scale
+    }
+
+    pub(crate) fn recent(&self) -> &Recent {
+        &self.recent
+    }
+
+    /// The standard deviation of a taste's scores over the movies that have an embedding.
+    pub(crate) fn taste_deviation(&self, taste: &[f32]) -> f32 {
+        self.spread.deviation(self.bundle.spread().gramian, taste)
     }
 
     /// The taste's part of a movie's score: the inner product, or for a cosine model, whose tastes have length 1, the cosine.

@@ -18,7 +18,7 @@ use crate::{HistoryItem, PlaceRequest, RecommendError, Snapshot, UserRequest};
 /// The most reasons that an item gives; the rest of the history goes into its remainder.
 pub const MAX_REASONS: usize = 10;
 
-/// Below this share of its full weight popularity is not said to be blended in.
+/// Below this share of its full weight the place's popularity is not said to be blended in.
 const BLENDED_FROM: f32 = 0.1;
 
 /// Whom a list is for: what of the history speaks, what was seen, and where.
@@ -96,20 +96,29 @@ impl Snapshot {
                 entries.push((movie, preference));
             }
         }
+        let entries: Vec<(MovieIndex, f32)> =
+            entries.into_iter().map(|(movie, preference)| (movie, preference.unwrap_or(0.0))).collect();
+        let mut list = self.for_preferences(&entries, request)?;
+        list.unknown_movies = Some(unknown);
+        Ok(list)
+    }
+
+    /// Recommendations for somebody described by signed preferences, each movie once; of a movie with preference 0 only that
+    /// it was seen is known. Panics if a movie is of another bundle.
+    pub fn for_preferences<'a>(
+        &'a self,
+        history: &[(MovieIndex, f32)],
+        request: &'a UserRequest,
+    ) -> Result<MovieList<'a>, RecommendError> {
         let viewer = Viewer {
-            history: entries
-                .iter()
-                .filter_map(|(movie, preference)| Some((*movie, (*preference)?)))
-                .collect(),
-            seen: entries.into_iter().map(|(movie, _)| movie).collect(),
+            history: history.iter().copied().filter(|(_, preference)| *preference != 0.0).collect(),
+            seen: history.iter().map(|(movie, _)| *movie).collect(),
             asked: &request.location,
             stored: None,
             strategy: Strategy::FoldedIn,
             trained: None,
         };
-        let mut list = self.recommend(&viewer, request)?;
-        list.unknown_movies = Some(unknown);
-        Ok(list)
+        self.recommend(&viewer, request)
     }
 
     fn recommend<'a>(
@@ -136,15 +145,16 @@ impl Snapshot {
         // Diversity reorders a pool of fixed size, whatever part of it is asked for.
         let depth = if request.diversity > 0.0 { wanted.max(POOL.min(total)) } else { wanted };
         let resolved = self.resolve(viewer.asked.location_or(viewer.stored));
-        let known_share = blend.half_life_interactions
-            / (blend.half_life_interactions + viewer.history.len() as f32).max(f32::MIN_POSITIVE);
-        let popularity = Popularity::new(self, resolved.place, blend.popularity_weight * known_share);
         let taste = self.taste(viewer, folded.as_ref());
+        let deviation = taste.as_ref().map_or(0.0, |taste| self.taste_deviation(taste));
+        let known = viewer.history.len();
+        let popularity = Popularity::new(self, resolved.place, known, deviation);
         let (mut hits, strategy, retrieval) = match &taste {
             None => (self.most_popular(&popularity, depth, &allowed), Strategy::Popular, Retrieval::Exact),
             Some(taste) => {
                 let (hits, retrieval) = rank(self, taste, &popularity, depth, &allowed);
-                let blended = blend.popularity_weight > 0.0 && known_share >= BLENDED_FROM;
+                let place_speaks = blend.popularity_weight > 0.0 && blend.known_share(known) >= BLENDED_FROM;
+                let blended = place_speaks || blend.recent_weight > 0.0;
                 (hits, if blended { Strategy::Blended } else { viewer.strategy }, retrieval)
             }
         };
@@ -166,7 +176,7 @@ impl Snapshot {
         Ok(list)
     }
 
-    fn most_popular(&self, popularity: &Popularity, k: usize, allowed: &Allowed) -> Vec<Scored> {
+    fn most_popular(&self, popularity: &Popularity<'_>, k: usize, allowed: &Allowed) -> Vec<Scored> {
         self.bundle().popularity().ranking(popularity.place, k, allowed)
     }
 

@@ -204,6 +204,28 @@ fn a_blended_ranking_is_exact() {
     assert_eq!(bare.source, Some(Source::Popular));
 }
 
+#[test]
+fn what_was_liked_last_speaks_and_says_so() {
+    let bench = Bench::new();
+    let snapshot = bench.engine(&World { recent_weight: 4.0, ..World::default() }).snapshot().unwrap();
+    let request = wants(1);
+    for list in
+        [snapshot.for_user("1", &request).unwrap(), snapshot.for_history(&liked(&["2"]), &request).unwrap()]
+    {
+        assert_eq!((list.strategy, ids(&list)[0]), (Some(Strategy::Blended), "13"));
+        assert_eq!(list.items[0].source, Some(Source::Popular));
+    }
+    // Of somebody unknown the place speaks alone.
+    assert_eq!(ids(&snapshot.for_user("nobody", &request).unwrap()), ["1"]);
+    let faint = bench.engine(&World { recent_weight: 0.2, ..World::default() }).snapshot().unwrap();
+    let list = faint.for_user("1", &request).unwrap();
+    assert_eq!(
+        (ids(&list)[0], list.items[0].source),
+        ("4", Some(Source::Taste)),
+        "the recent one of the own taste"
+    );
+}
+
 fn check_explained(world: &World) {
     let bench = Bench::new();
     let snapshot = bench.engine(world).snapshot().unwrap();
@@ -219,7 +241,7 @@ fn check_explained(world: &World) {
         assert_eq!(list.items[0].reasons.as_ref().unwrap().is_empty(), !known, "{user}");
     }
     // Without popularity the shares are the score.
-    if world.popularity_weight == 0.0 {
+    if world.popularity_weight + world.recent_weight == 0.0 {
         let request = UserRequest { explain: true, ..wants(3) };
         let list = snapshot.for_user("2", &request).unwrap();
         assert!(list.items.iter().all(|item| item.remainder.unwrap().abs() < 1e-4), "{:?}", list.items);
@@ -230,6 +252,7 @@ fn check_explained(world: &World) {
 fn shares_and_remainder_sum_to_the_score() {
     check_explained(&World::default());
     check_explained(&World { popularity_weight: 0.5, ..World::default() });
+    check_explained(&World { popularity_weight: 0.5, recent_weight: 1.0, ..World::default() });
     check_explained(&World { metric: Metric::Cosine, ..World::default() });
 }
 

@@ -8,8 +8,10 @@ use cinedex_domain::{
     RatingScale, UserId, silent,
 };
 use cinedex_index::{
-    BuildOptions, BundleInput, Histories, IndexRoot, Place, PlacePopularity, Provenance, Version, build,
+    BuildOptions, BundleInput, Histories, IndexRoot, Place, PlacePopularity, Provenance, SpreadInput,
+    Version, build,
 };
+use cinedex_model::TasteMoments;
 use cinedex_vectors::{Csr, Matrix};
 use tempfile::TempDir;
 
@@ -25,6 +27,7 @@ pub(crate) struct World {
     pub(crate) user_factors: bool,
     pub(crate) popularity_weight: f32,
     pub(crate) half_life: f32,
+    pub(crate) recent_weight: f32,
 }
 
 impl Default for World {
@@ -35,6 +38,7 @@ impl Default for World {
             user_factors: true,
             popularity_weight: 0.0,
             half_life: 5.0,
+            recent_weight: 0.0,
         }
     }
 }
@@ -67,6 +71,7 @@ impl Bench {
             Matrix::from_packed(4, [0.9, 0.1, 0.0, 0.0, 0.0, 0.1, 0.9, 0.0, 0.0, 0.0, 0.0, 0.0]);
         let settings = settings(world);
         let gramian = cinedex_model::gramian(factors.view());
+        let TasteMoments { mean, unit_gramian } = TasteMoments::of(factors.view(), world.metric);
         let input = BundleInput {
             movies: &movies,
             movie_factors: factors.view(),
@@ -77,10 +82,17 @@ impl Bench {
             popularity: &popularity(),
             settings: &settings,
             gramian: gramian.view(),
+            spread: SpreadInput { mean: &mean, unit_gramian: unit_gramian.as_ref().map(Matrix::view) },
+            recent_counts: &recent_counts(),
             provenance: &Provenance::default(),
         };
+        self.publish(&input)
+    }
+
+    /// Builds any bundle and makes it live.
+    pub(crate) fn publish(&self, input: &BundleInput<'_>) -> Version {
         let options = BuildOptions { threads: 1, recall_queries: 10, ..BuildOptions::default() };
-        let report = build(&self.root, &input, &options, &silent, &AtomicBool::new(false)).unwrap();
+        let report = build(&self.root, input, &options, &silent, &AtomicBool::new(false)).unwrap();
         self.root.activate(&report.version).unwrap();
         report.version
     }
@@ -91,7 +103,7 @@ impl Bench {
     }
 }
 
-fn settings(world: &World) -> ModelSettings {
+pub(crate) fn settings(world: &World) -> ModelSettings {
     ModelSettings {
         algorithm: "test".into(),
         dimension: 4,
@@ -106,6 +118,7 @@ fn settings(world: &World) -> ModelSettings {
         blend: BlendSettings {
             popularity_weight: world.popularity_weight,
             half_life_interactions: world.half_life,
+            recent_weight: world.recent_weight,
             ..BlendSettings::NONE
         },
         preference: PreferencePolicy::default(),
@@ -136,6 +149,14 @@ fn factors() -> Matrix {
         row[3] = if movie % 2 == 0 { 0.1 } else { -0.1 };
     }
     factors
+}
+
+/// Lately movie 13 was liked most, then movie 4; nobody thought of the odd rows.
+fn recent_counts() -> Vec<f32> {
+    let mut counts: Vec<f32> =
+        (0..MOVIES).map(|row| if row % 2 == 0 { (row % 7) as f32 } else { 0.0 }).collect();
+    (counts[12], counts[3]) = (90.0, 30.0);
+    counts
 }
 
 /// The world likes low ids; Korea likes movie 15, California movie 7; movie 21 is liked a little everywhere.

@@ -12,8 +12,9 @@ use cinedex_domain::{
     RatingScale, UserId, silent,
 };
 use cinedex_index::{
-    BuildOptions, BundleInput, Histories, IndexRoot, Place, PlacePopularity, Provenance, build,
+    BuildOptions, BundleInput, Histories, IndexRoot, Place, PlacePopularity, Provenance, SpreadInput, build,
 };
+use cinedex_model::TasteMoments;
 use cinedex_recommender::{Engine, EngineOptions};
 use cinedex_server::{RunningServer, ServerOptions, start};
 use cinedex_vectors::{Csr, Matrix};
@@ -97,6 +98,7 @@ pub fn publish(root: &IndexRoot, popularity_weight: f32, fold_in: bool) -> Strin
     };
     let gramian = cinedex_model::gramian(factors.view());
     let user_factors = Matrix::from_packed(4, [0.9, 0.0, 0.1, 0.1, 0.0, 0.9, 0.1, 0.1]);
+    let moments = TasteMoments::of(factors.view(), Metric::InnerProduct);
     let input = BundleInput {
         movies: &movies,
         movie_factors: factors.view(),
@@ -107,6 +109,8 @@ pub fn publish(root: &IndexRoot, popularity_weight: f32, fold_in: bool) -> Strin
         popularity: &popularity(),
         settings: &settings,
         gramian: gramian.view(),
+        spread: SpreadInput { mean: &moments.mean, unit_gramian: None },
+        recent_counts: &[0.0; MOVIES],
         provenance: &Provenance::default(),
     };
     let options = BuildOptions { threads: 1, recall_queries: 10, ..BuildOptions::default() };

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cinedex_domain::{MovieFilter, MovieIndex, UserIndex};
+use cinedex_domain::{Metric, MovieFilter, MovieIndex, UserIndex};
 use cinedex_storage::{sha256_bytes, sha256_file, xxh3};
 
 use super::world::{World, make_writable};
@@ -181,11 +181,11 @@ fn a_file_of_another_bundle_is_refused() {
 #[test]
 fn another_format_says_what_to_do() {
     for (format, remedy) in
-        [("0", "run cinedex index build"), ("2", "update cinedex or run cinedex index build")]
+        [("1", "run cinedex index build"), ("3", "update cinedex or run cinedex index build")]
     {
         let mut built = Built::new(&World::new(10, 2, 2));
         let text = fs::read_to_string(built.path("manifest.json")).unwrap();
-        let text = text.replace("\"format_version\": 1", &format!("\"format_version\": {format}"));
+        let text = text.replace("\"format_version\": 2", &format!("\"format_version\": {format}"));
         fs::write(built.path("manifest.json"), &text).unwrap();
         built.refuses(remedy, "another format");
         // The same where the hash agrees, and whatever else the manifest holds.
@@ -196,7 +196,7 @@ fn another_format_says_what_to_do() {
 
 #[test]
 fn a_manifest_that_is_none_is_refused() {
-    for text in ["", "{}", "[]", "null", "{\"format_version\": 1}", "{\"format_version\": \"1\"}", "\u{0}"] {
+    for text in ["", "{}", "[]", "null", "{\"format_version\": 2}", "{\"format_version\": \"2\"}", "\u{0}"] {
         let mut built = Built::new(&World::new(10, 2, 2));
         built.rename(text.as_bytes());
         built.refuses("manifest.json", text);
@@ -273,7 +273,10 @@ fn sections_that_lie_are_named() {
     section("popularity.bin", "parents", &[0, 0, 0, 0]);
     section("users.bin", "id_bytes", b"\xff");
     section("users.bin", "place_of", &[77, 0, 0, 0]);
+    section("popularity.bin", "recent_counts", &(-1.0f32).to_le_bytes());
+    section("popularity.bin", "recent_counts", &nan);
     section("movie_factors.bin", "gramian", &nan);
+    section("movie_factors.bin", "mean", &nan);
     section("user_factors.bin", "factors", &f32::INFINITY.to_le_bytes());
 }
 
@@ -294,6 +297,15 @@ fn parts_that_do_not_fit_are_refused_before_anything_is_written() {
     check(&|world| world.factors.row_mut(4)[1] = f32::INFINITY, "movie factors, row 4");
     check(&|world| world.factors.row_mut(4)[1] = 1e30, "movie factors, row 4");
     check(&|world| world.gramian.row_mut(2)[0] = f32::NAN, "gramian, row 2");
+    check(&|world| world.mean[2] = f32::NAN, "mean of movie factors, row 2");
+    check(&|world| world.mean.truncate(3), "mean of movie factors: 3 rows, expected 4");
+    check(&|world| world.recent_counts[7] = -1.0, "recent likes, row 7");
+    check(&|world| world.recent_counts.push(0.0), "recent likes: 31 rows, expected 30");
+    check(&|world| world.settings.metric = Metric::Cosine, "gramian of unit vectors: 0 rows, expected 4");
+    check(
+        &|world| world.unit_gramian = Some(world.gramian.clone()),
+        "gramian of unit vectors: 4 rows, expected 0",
+    );
     check(&|world| world.user_factors.as_mut().unwrap().row_mut(1)[0] = f32::NAN, "user factors, row 1");
     check(&|world| world.settings.dimension = 5, "movie factors: dimension 4, the model has 5");
     check(&|world| world.movies.swap(1, 2), "movies, row 2");

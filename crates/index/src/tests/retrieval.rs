@@ -252,6 +252,7 @@ fn a_vector_that_cannot_be_searched_finds_nothing() {
 fn a_model_that_compares_by_cosine_ranks_by_cosine() {
     let mut world = World::new(200, 5, 8);
     world.settings.metric = Metric::Cosine;
+    world.unit_gramian = Some(world.gramian.clone());
     let directory = tempfile::tempdir().unwrap();
     let bundle = world.open(directory.path());
     let all = Allowed::all(200);

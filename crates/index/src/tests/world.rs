@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     BuildOptions, BuildReport, Bundle, BundleInput, Histories, IndexError, IndexRoot, Place, PlacePopularity,
-    Provenance, Version, build,
+    Provenance, SpreadInput, Version, build,
 };
 
 pub(crate) struct World {
@@ -26,6 +26,9 @@ pub(crate) struct World {
     pub(crate) popularity: PlacePopularity,
     pub(crate) settings: ModelSettings,
     pub(crate) gramian: Matrix,
+    pub(crate) mean: Vec<f32>,
+    pub(crate) unit_gramian: Option<Matrix>,
+    pub(crate) recent_counts: Vec<f32>,
     pub(crate) provenance: Provenance,
     pub(crate) options: BuildOptions,
 }
@@ -57,6 +60,9 @@ impl World {
             popularity: popularity(movie_count),
             settings: settings(dimension),
             gramian: Matrix::zeros(dimension, dimension),
+            mean: vec![0.5; dimension],
+            unit_gramian: None,
+            recent_counts: (0..movie_count).map(|row| (row % 5) as f32).collect(),
             provenance: Provenance { dataset: "world".into(), ..Provenance::default() },
             options: BuildOptions { recall_queries: 50, ..BuildOptions::default() },
         }
@@ -85,6 +91,11 @@ impl World {
             popularity: &self.popularity,
             settings: &self.settings,
             gramian: self.gramian.view(),
+            spread: SpreadInput {
+                mean: &self.mean,
+                unit_gramian: self.unit_gramian.as_ref().map(Matrix::view),
+            },
+            recent_counts: &self.recent_counts,
             provenance: &self.provenance,
         }
     }
