@@ -37,10 +37,8 @@ fn benches(criterion: &mut Criterion) {
 
 fn print_quality(world: &world::World, dimension: usize) {
     let request = EvaluateRequest {
-        models: vec!["ials".to_owned()],
         parameters: IalsParameters { dimension, ..IalsParameters::default() },
-        recent_share: 0.1,
-        bundle: None,
+        ..EvaluateRequest::default()
     };
     let judged = evaluate_dataset(
         &world.data,

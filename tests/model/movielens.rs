@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use cinedex_domain::{MovieIndex, UserIndex, silent};
 use cinedex_model::{
-    Case, Evaluation, IalsParameters, IalsRanker, Popularity, Protocol, Ranker, RecentPopularity, evaluate,
-    like_counts, preferences, train_ials,
+    Case, Evaluation, IalsParameters, IalsRanker, Popularity, Protocol, Ranker, evaluate, like_counts,
+    preferences, recent_like_counts, train_ials,
 };
 use cinedex_vectors::Csr;
 
@@ -105,7 +105,8 @@ fn popularity_prints_the_known_figures() {
     let figures = [("ml-1m", [0.17792, 0.23970, 0.21059]), ("ml-latest-small", [0.17035, 0.24785, 0.21327])];
     for (name, [recall_20, recall_50, ndcg_100]) in figures {
         let Some((split, cases)) = strong(name) else { return };
-        let evaluation = split.judge(&Popularity::new(&split.training), &cases, &Protocol::strong());
+        let evaluation =
+            split.judge(&Popularity::new(&like_counts(&split.training)), &cases, &Protocol::strong());
         check(&evaluation, "recall@20", recall_20);
         check(&evaluation, "recall@50", recall_50);
         check(&evaluation, "ndcg@100", ndcg_100);
@@ -118,9 +119,9 @@ fn recent_popularity_beats_popularity_over_time() {
     let training = read(&shared, "ml-1m-temporal-global/train.csv");
     let split = Split::new(&training);
     let cases = split.cases(&training, &read(&shared, "ml-1m-temporal-global/test.csv"));
-    let recent = RecentPopularity::new(split.movies.len(), &split.events, RecentPopularity::DEFAULT_SHARE);
-    let expect: [(&dyn Ranker, f64, f64); 2] =
-        [(&recent, 0.19094, 0.05670), (&Popularity::new(&split.training), 0.17788, 0.04572)];
+    let recent = Popularity::recent(&recent_like_counts(split.movies.len(), &split.events, 0.1));
+    let popularity = Popularity::new(&like_counts(&split.training));
+    let expect = [(&recent, 0.19094, 0.05670), (&popularity, 0.17788, 0.04572)];
     for (ranker, ndcg, recall) in expect {
         let evaluation = split.judge(ranker, &cases, &Protocol::temporal());
         check(&evaluation, "ndcg@10", ndcg);

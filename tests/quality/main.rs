@@ -1,5 +1,5 @@
-//! The quality bars, through the built program on the fixed splits (`CINEDEX_SHARED`): popularity to the last digit, iALS at
-//! 64 dimensions above its bar, and training that repeats itself.
+//! The quality bars, through the built program on the fixed splits (`CINEDEX_SHARED`): popularity to the last digit, EASE and
+//! item-kNN at their known figures, iALS at 64 dimensions above its bar, and training that repeats itself.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../support/mod.rs"]
@@ -33,12 +33,15 @@ fn check_shape(judged: &Value, model: &str) {
     for (name, value) in judged["metrics"].as_object().unwrap() {
         let value = value.as_f64().unwrap();
         assert!(value.is_finite() && value >= 0.0, "{name} in {judged}");
-        assert!(value <= 1.0 || name.starts_with("mean_popularity@"), "{name} in {judged}");
+        let is_share = !name.starts_with("mean_popularity@") && !name.starts_with("novelty@");
+        assert!(value <= 1.0 || !is_share, "{name} in {judged}");
     }
-    assert!(
-        judged["metrics"].as_object().unwrap().keys().any(|name| name.starts_with("coverage@")),
-        "{judged}"
-    );
+    for metric in
+        ["recall@", "ndcg@", "mrr@", "coverage@", "mean_popularity@", "novelty@", "intra_list_diversity@"]
+    {
+        let metrics = judged["metrics"].as_object().unwrap();
+        assert!(metrics.keys().any(|name| name.starts_with(metric)), "no {metric} in {judged}");
+    }
 }
 
 #[test]
@@ -74,6 +77,62 @@ fn popularity_of_the_time_prints_the_known_figures() {
         let found = ["ndcg@10", "recall@10"].map(|name| format!("{:.4}", metric(one, name)));
         assert_eq!(found, expect, "{model}");
     }
+}
+
+/// Figures of other implementations on the same files; each model is paired with the first.
+#[test]
+fn ease_and_item_knn_print_the_known_figures() {
+    let Some(shared) = shared() else { return };
+    let models =
+        ["--model", "ease", "--model", "item-knn", "--neighbors", "150", "--neighbor-shrinkage", "0"];
+    let check = |judged: &Value, model: &str, expect: [f64; 3]| {
+        check_shape(judged, model);
+        for (name, expect) in ["recall@20", "recall@50", "ndcg@100"].into_iter().zip(expect) {
+            let found = metric(judged, name);
+            assert!((found - expect).abs() < 0.002, "{model}: {name} is {found}, not {expect}");
+        }
+    };
+    let settings = |regularization| ["--ease-dropout", "0", "--ease-regularization", regularization];
+    let judged = strong(&shared, "ml-1m", &[&models[..], &settings("600")].concat());
+    check(&judged[0], "ease", [0.3451, 0.4584, 0.4116]);
+    check(&judged[1], "item-knn", [0.2898, 0.3958, 0.3557]);
+    assert!(judged[0].get("paired").is_none(), "{judged}");
+    let paired = &judged[1]["paired"];
+    let ndcg = &paired["metrics"]["ndcg@100"];
+    assert_eq!((&paired["against"], &ndcg["within_noise"]), (&"ease".into(), &false.into()));
+    let difference = metric(&judged[1], "ndcg@100") - metric(&judged[0], "ndcg@100");
+    assert!((ndcg["difference"].as_f64().unwrap() - difference).abs() < 1e-9, "{paired}");
+    // Paired, the error is far below that of either mean.
+    let error = judged[0]["standard_errors"]["ndcg@100"].as_f64().unwrap();
+    assert!(ndcg["standard_error"].as_f64().unwrap() < 0.7 * error, "{paired} {error}");
+    let judged = strong(&shared, "ml-latest-small", &[&models[..2], &settings("100")].concat());
+    check(&judged, "ease", [0.296, 0.401, 0.342]);
+}
+
+#[test]
+fn a_model_against_itself_is_within_noise() {
+    let Some(shared) = shared() else { return };
+    let models = ["--model", "popularity", "--model", "popularity"];
+    let judged = strong(&shared, "ml-latest-small", &models);
+    let metrics = judged[1]["paired"]["metrics"].as_object().unwrap();
+    let same = |difference: &Value| difference["difference"] == 0.0 && difference["within_noise"] == true;
+    assert!(!metrics.is_empty() && metrics.values().all(same), "{judged}");
+}
+
+#[test]
+fn validation_files_end_training_at_its_best_epoch() {
+    let Some(shared) = shared() else { return };
+    let file = |name: &str| text(&shared.join("splits/ml-latest-small").join(name));
+    let (fold_in, held_out) = (file("val_tr.csv"), file("val_te.csv"));
+    let files = ["--validation-fold-in", &fold_in, "--validation-held-out", &held_out];
+    let settings = ["--dim", "16", "--regularization", "0.002", "--threads", "1"];
+    let judge = |more: &[&str]| {
+        strong(&shared, "ml-latest-small", &[&settings[..], more].concat())["metrics"].clone()
+    };
+    // So weak a regularisation wears the model out: it is best early, and what is judged is that epoch.
+    let stopped = judge(&[&files[..], &["--epochs", "60"]].concat());
+    let best = (1..20).find(|epochs: &u32| judge(&["--epochs", &epochs.to_string()]) == stopped);
+    assert!(best.is_some(), "{stopped}");
 }
 
 #[test]
@@ -124,7 +183,7 @@ fn training_writes_the_same_embeddings_for_a_seed() {
 }
 
 #[test]
-fn held_out_files_are_read_last() {
+fn settings_are_checked_first_and_held_out_files_read_last() {
     let place = Place::new();
     let train = place.write("train.csv", "user,item\n1,10\n1,11\n2,10\n");
     let fold_in = place.write("fold_in.csv", "user,item\n3,10\n");
@@ -141,6 +200,24 @@ fn held_out_files_are_read_last() {
         "popularity",
     ];
     place.run(&arguments).refused(&["held_out.csv", "line 2"]);
+    for (flag, value) in [("--recent-share", "1.5"), ("--recent-weight", "NaN")] {
+        place.run(&[&arguments[..], &[flag, value]].concat()).refused(&[&flag[2..8], value]);
+    }
+    for (model, flag, value) in [
+        ("ease", "--ease-regularization", "0"),
+        ("ease", "--ease-dropout", "1"),
+        ("item-knn", "--neighbors", "0"),
+    ] {
+        let asked = [&arguments[..arguments.len() - 1], &[model, flag, value]].concat();
+        place.run(&asked).refused(&[model, value, "must be"]);
+    }
+    // Validation comes in pairs of files, and is read before training.
+    let half = [&arguments[..], &["--validation-held-out", &fold_in]].concat();
+    place.run(&half).wrong_usage(&["--validation-fold-in"]);
+    let broken_validation = place.write("validation.csv", "user,item\n3,10,x\n");
+    place
+        .run(&[&half[..], &["--validation-fold-in", &broken_validation]].concat())
+        .refused(&["validation.csv", "line 2"]);
     place.write("held_out.csv", "user,item\n3,11\n");
     let judged = place.json(&arguments);
     assert_eq!(

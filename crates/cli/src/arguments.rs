@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use cinedex_model::{EaseParameters, ItemKnnParameters};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Movie recommendations from one binary: import interactions, train, index, serve.
@@ -247,7 +248,7 @@ pub(crate) struct TrainerArguments {
     /// Passes over users and movies [default: 16].
     #[arg(long)]
     pub(crate) epochs: Option<usize>,
-    /// Regularisation, scaled by frequency.
+    /// Regularisation, scaled by frequency; 0 chooses by the number of users [default: 0].
     #[arg(long)]
     pub(crate) regularization: Option<f32>,
     /// Weight of each unobserved pair.
@@ -304,7 +305,10 @@ pub(crate) struct EvaluateArguments {
     /// How the data set is split.
     #[arg(long, value_enum, default_value_t = ProtocolName::Strong)]
     pub(crate) protocol: ProtocolName,
-    /// CSV to train on: user, item, and the time if there is a third column.
+    /// Learn from and fold in all ratings, graded, as `train` does; published figures use likes alone.
+    #[arg(long, conflicts_with = "train")]
+    pub(crate) graded: bool,
+    /// CSV to train on: user, item, and the time if there is a third column; a column called rating grades.
     #[arg(long, value_name = "FILE", requires = "held_out")]
     pub(crate) train: Option<PathBuf>,
     /// CSV of what is folded in for each held-out user; without it users are known (temporal).
@@ -313,15 +317,36 @@ pub(crate) struct EvaluateArguments {
     /// CSV of what is to be found; read only when models are judged.
     #[arg(long, value_name = "FILE", requires = "train")]
     pub(crate) held_out: Option<PathBuf>,
-    /// Models: ials, popularity, recent-popularity; repeat it to compare.
+    /// CSV of what is folded in for each validation user: iALS then stops at its best epoch on them, up to --epochs.
+    #[arg(long, value_name = "FILE", requires_all = ["train", "validation_held_out"])]
+    pub(crate) validation_fold_in: Option<PathBuf>,
+    /// CSV of what validation users are to find.
+    #[arg(long, value_name = "FILE", requires_all = ["train", "validation_fold_in"])]
+    pub(crate) validation_held_out: Option<PathBuf>,
+    /// Models: ials, ease, item-knn, popularity, recent-popularity, blend; repeat it to compare with the first.
     #[arg(long = "model", default_values_t = [String::from("ials")])]
     pub(crate) models: Vec<String>,
     /// Judge the engine as this bundle serves it, beside the models; what it was trained on is not held out from it.
     #[arg(long, value_name = "VERSION")]
     pub(crate) bundle: Option<String>,
-    /// Share of training, by time, that recent popularity counts.
+    /// Share of likes, the last by time, that recent-popularity and blend count.
     #[arg(long, default_value_t = 0.1, value_name = "SHARE")]
     pub(crate) recent_share: f64,
+    /// Weight of recent popularity in blend, in standard deviations of a user's taste.
+    #[arg(long, default_value_t = 1.0, value_name = "WEIGHT")]
+    pub(crate) recent_weight: f32,
+    /// Regularisation of ease.
+    #[arg(long, default_value_t = EaseParameters::default().regularization, value_name = "LAMBDA")]
+    pub(crate) ease_regularization: f32,
+    /// Share of likes that ease is to do without in training, 0 to below 1 (EDLAE).
+    #[arg(long, default_value_t = EaseParameters::default().dropout, value_name = "SHARE")]
+    pub(crate) ease_dropout: f32,
+    /// Neighbours that each film keeps in item-knn.
+    #[arg(long, default_value_t = ItemKnnParameters::default().neighbors, value_name = "COUNT")]
+    pub(crate) neighbors: usize,
+    /// Draws the likeness of little-seen films in item-knn towards 0.
+    #[arg(long, default_value_t = ItemKnnParameters::default().shrinkage, value_name = "NUMBER")]
+    pub(crate) neighbor_shrinkage: f32,
     /// Settings.
     #[command(flatten)]
     pub(crate) trainer: TrainerArguments,

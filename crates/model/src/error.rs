@@ -58,6 +58,25 @@ pub enum ModelError {
         /// What this training has.
         expected: ((usize, usize), (usize, usize)),
     },
+    /// A catalogue beyond what a model of all pairs of movies can hold.
+    #[error(
+        "ease weighs every pair of movies, and {found} movies are more than the {most} that memory is meant for: \
+         leave out movies that few people saw, or use ials"
+    )]
+    TooManyMovies {
+        /// Movies there are.
+        found: usize,
+        /// The most there may be.
+        most: usize,
+    },
+    /// A closed form that single precision cannot solve.
+    #[error(
+        "the equations of ease cannot be solved at regularization {regularization}: raise the regularization"
+    )]
+    IllConditioned {
+        /// The regularisation.
+        regularization: f32,
+    },
     /// Training was told to stop.
     #[error("training was cancelled")]
     Cancelled,

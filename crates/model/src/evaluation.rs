@@ -7,8 +7,9 @@ use cinedex_domain::MovieIndex;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::Ranker;
 use crate::metrics::{RecallBase, Targets};
+use crate::paired::mean_and_error;
+use crate::{Audiences, Paired, Ranker};
 
 /// One user to be judged on.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +35,7 @@ pub struct Protocol {
     pub ndcg_at: Vec<usize>,
     /// Depth of the reciprocal rank.
     pub reciprocal_rank_at: usize,
-    /// Depth of coverage and of mean popularity.
+    /// Depth of coverage, mean popularity, novelty and diversity.
     pub coverage_at: usize,
 }
 
@@ -86,10 +87,20 @@ pub struct Evaluation {
     /// Users with a target.
     pub users: usize,
     /// Means over users by name and depth, `ndcg@100`; `coverage@k` is the share of the catalogue that occurs in anybody's
-    /// first k, `mean_popularity@k` the mean number of likes in training of what occurs there.
+    /// first k, `mean_popularity@k` the mean number of likes in training of what occurs there; for `novelty@k` and
+    /// `intra_list_diversity@k` see [`Evaluation::add_variety`].
     pub metrics: BTreeMap<String, f64>,
     /// Standard errors of those of the metrics that are means over users.
     pub standard_errors: BTreeMap<String, f64>,
+    /// How it differs from the first model of a comparison, see [`Evaluation::pair`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paired: Option<Paired>,
+    /// Those of the metrics that are means over users, user by user in the order of the cases with a target.
+    #[serde(skip)]
+    pub per_user: BTreeMap<String, Vec<f64>>,
+    /// The first movies shown to each of these users, to the depth of coverage.
+    #[serde(skip)]
+    pub shown: Vec<Vec<MovieIndex>>,
     /// Set by who trained.
     pub train_seconds: f64,
     /// Time of ranking and measuring.
@@ -100,35 +111,54 @@ pub struct Evaluation {
 /// threads. `like_counts` has for each movie of the catalogue its likes in training, see [`crate::like_counts`].
 pub fn evaluate(ranker: &dyn Ranker, cases: &[Case], protocol: &Protocol, like_counts: &[u64]) -> Evaluation {
     let start = Instant::now();
-    let names = names(protocol);
-    let judged: Vec<(Vec<f64>, Vec<MovieIndex>)> = cases
+    let (values, shown): (Vec<Vec<f64>>, Vec<Vec<MovieIndex>>) = cases
         .par_iter()
         .filter(|case| !case.targets.is_empty())
         .map(|case| judge(ranker, case, protocol))
         .collect();
-    let mut metrics = BTreeMap::new();
-    let mut standard_errors = BTreeMap::new();
-    for (position, name) in names.into_iter().enumerate() {
-        let (mean, error) = mean_and_error(judged.iter().map(|(values, _)| values[position]));
-        metrics.insert(name.clone(), mean);
-        standard_errors.insert(name, error);
-    }
     let k = protocol.coverage_at;
-    let shown = || judged.iter().flat_map(|(_, shown)| shown);
-    let distinct: HashSet<MovieIndex> = shown().copied().collect();
+    let all_shown = || shown.iter().flatten();
+    let distinct: HashSet<MovieIndex> = all_shown().copied().collect();
     let coverage = distinct.len() as f64 / like_counts.len().max(1) as f64;
-    let popularity: u64 = shown().map(|movie| like_counts[movie.row()]).sum();
-    metrics.insert(format!("coverage@{k}"), coverage);
-    metrics.insert(format!("mean_popularity@{k}"), popularity as f64 / shown().count().max(1) as f64);
-    Evaluation {
+    let popularity: u64 = all_shown().map(|movie| like_counts[movie.row()]).sum();
+    let popularity = popularity as f64 / all_shown().count().max(1) as f64;
+    let mut evaluation = Evaluation {
         model: ranker.name().to_owned(),
         dimension: ranker.dimension(),
         protocol: protocol.name,
-        users: judged.len(),
-        metrics,
-        standard_errors,
+        users: shown.len(),
+        metrics: [(format!("coverage@{k}"), coverage), (format!("mean_popularity@{k}"), popularity)].into(),
+        standard_errors: BTreeMap::new(),
+        paired: None,
+        per_user: BTreeMap::new(),
+        shown,
         train_seconds: 0.0,
-        evaluate_seconds: start.elapsed().as_secs_f64(),
+        evaluate_seconds: 0.0,
+    };
+    for (position, name) in names(protocol).into_iter().enumerate() {
+        evaluation.add(name, values.iter().map(|values| values[position]).collect());
+    }
+    evaluation.evaluate_seconds = start.elapsed().as_secs_f64();
+    evaluation
+}
+
+impl Evaluation {
+    /// Measures what was shown beside its being right, to the depth of coverage: `novelty@k`, the mean self-information of the
+    /// movies in bits, and `intra_list_diversity@k`, one minus the mean cosine of the audiences of two movies of a list.
+    /// `audiences` are those of training.
+    pub fn add_variety(&mut self, protocol: &Protocol, audiences: &Audiences) {
+        let k = protocol.coverage_at;
+        let (novelty, diversity) = (audiences.novelty(&self.shown), audiences.diversity(&self.shown));
+        self.add(format!("novelty@{k}"), novelty);
+        self.add(format!("intra_list_diversity@{k}"), diversity);
+    }
+
+    /// Adds a metric that is a mean over users.
+    fn add(&mut self, name: String, values: Vec<f64>) {
+        let (mean, error) = mean_and_error(values.iter().copied());
+        self.metrics.insert(name.clone(), mean);
+        self.standard_errors.insert(name.clone(), error);
+        self.per_user.insert(name, values);
     }
 }
 
@@ -150,17 +180,6 @@ fn judge(ranker: &dyn Ranker, case: &Case, protocol: &Protocol) -> (Vec<f64>, Ve
     let values = recalls.chain(gains).chain([first]).collect();
     ranking.truncate(protocol.coverage_at);
     (values, ranking)
-}
-
-/// Mean and its standard error; zeros of nothing.
-fn mean_and_error(values: impl ExactSizeIterator<Item = f64> + Clone) -> (f64, f64) {
-    let count = values.len();
-    if count == 0 {
-        return (0.0, 0.0);
-    }
-    let mean = values.clone().sum::<f64>() / count as f64;
-    let variance = values.map(|value| (value - mean).powi(2)).sum::<f64>() / (count.max(2) - 1) as f64;
-    (mean, (variance / count as f64).sqrt())
 }
 
 #[cfg(test)]
@@ -187,7 +206,8 @@ mod tests {
             coverage_at: 1,
             ..Protocol::strong()
         };
-        let result = evaluate(&Popularity::new(&training), &cases, &protocol, &like_counts(&training));
+        let likes = like_counts(&training);
+        let mut result = evaluate(&Popularity::new(&likes), &cases, &protocol, &likes);
         // The first is shown 1, 2, 3 and finds 2 second; the second 0, 2, 3 and finds 0 first, 3 beyond the second.
         let second = 1.0 / 3f64.log2();
         let expect = [
@@ -204,12 +224,27 @@ mod tests {
         assert!((result.standard_errors["recall@1"] - 0.5).abs() < 1e-12);
         let json = serde_json::to_value(&result).unwrap();
         assert_eq!((json["model"].as_str(), json["dimension"].is_null()), (Some("popularity"), true));
+        assert!(["paired", "per_user", "shown"].iter().all(|field| json.get(field).is_none()));
+        result.add_variety(&protocol, &Audiences::new(&training));
+        // Shown are movie 1, of two of three users, and movie 0, of all of them.
+        assert!((result.metrics["novelty@1"] - 1.5f64.log2() / 2.0).abs() < 1e-12);
+        assert_eq!(result.metrics["intra_list_diversity@1"], 0.0);
+        result.pair(&result.clone());
+        let json = serde_json::to_value(&result).unwrap();
+        let recall = &json["paired"]["metrics"]["recall@1"];
+        assert_eq!(json["paired"]["against"], "popularity");
+        assert_eq!(
+            (recall["difference"].as_f64(), recall["within_noise"].as_bool()),
+            (Some(0.0), Some(true))
+        );
+        assert!(json["paired"]["metrics"].get("coverage@1").is_none(), "no mean over users");
     }
 
     #[test]
     fn nobody_gives_zeros() {
         let training = Csr::from_triplets(0, 0, []);
-        let result = evaluate(&Popularity::new(&training), &[], &Protocol::temporal(), &[]);
+        let mut result = evaluate(&Popularity::new(&[]), &[], &Protocol::temporal(), &[]);
+        result.add_variety(&Protocol::temporal(), &Audiences::new(&training));
         assert!(result.users == 0 && result.metrics.values().all(|value| *value == 0.0));
     }
 }

@@ -72,7 +72,21 @@ impl Default for IalsParameters {
     }
 }
 
+/// Stands for a regularisation that [`IalsParameters::for_users`] chooses.
+pub const AUTOMATIC_REGULARIZATION: f32 = 0.0;
+
 impl IalsParameters {
+    /// With a regularisation for data of so many users where it was left to choose: `.0084 (4833 / users)^.2`, from .003 to .015.
+    /// Fitted on validation parts of MovieLens 100K, latest-small and 1M at 32 to 512 dimensions; the fewer users, the less
+    /// is known of each film.
+    #[must_use]
+    pub fn for_users(&self, users: usize) -> Self {
+        let chosen = 0.0084 * (4833.0 / users.max(1) as f32).powf(0.2);
+        let automatic = self.regularization == AUTOMATIC_REGULARIZATION;
+        let regularization = if automatic { chosen.clamp(0.003, 0.015) } else { self.regularization };
+        Self { regularization, ..self.clone() }
+    }
+
     /// Checks every range.
     pub fn validate(&self) -> Result<(), ModelError> {
         let number = |name, found: f32, low: f32, high: f32, expected| {
@@ -546,6 +560,17 @@ mod tests {
         let one_sided = Csr::from_triplets(3, 3, [(0, 0, -1.0), (1, 0, -1.0), (2, 1, 1.0)]);
         assert!(finite(&trained(&one_sided, &parameters())));
         assert!(finite(&trained(&Csr::from_triplets(2, 2, [(0, 0, f32::MIN_POSITIVE)]), &parameters())));
+    }
+
+    #[test]
+    fn the_fewer_users_the_stronger_the_regularization() {
+        let automatic =
+            IalsParameters { regularization: AUTOMATIC_REGULARIZATION, ..IalsParameters::default() };
+        assert!(automatic.validate().is_err(), "it must be chosen first");
+        let of = |users| automatic.for_users(users).regularization;
+        assert!((of(4833) - 0.0084).abs() < 1e-6 && (of(755) - 0.0122).abs() < 1e-4);
+        assert_eq!((of(0), of(10_000_000)), (0.015, 0.003));
+        assert_eq!(parameters().for_users(7), parameters());
     }
 
     #[test]

@@ -20,6 +20,8 @@
 
 mod blend;
 mod cholesky;
+mod co_occurrence;
+mod dense;
 mod early_stopping;
 mod error;
 mod evaluation;
@@ -33,9 +35,11 @@ mod metadata;
 mod metadata_trial;
 mod metrics;
 mod model_files;
+mod paired;
 mod place_popularity;
 mod preferences;
-mod ranker;
+mod rankers;
+mod variety;
 
 pub use blend::{TasteMoments, TasteSpread, add_recent, recent_scores};
 pub use early_stopping::{BestEpoch, Validation, train_ials_validated};
@@ -43,10 +47,17 @@ pub use error::ModelError;
 pub use evaluation::{Case, Evaluation, Protocol, evaluate};
 pub use fold_in::{FoldIn, FoldedUser, mean_of_liked};
 pub use gramian::{gramian, observed_gramian};
-pub use ials::{Epoch, Factors, IalsParameters, solve_users, train_ials, train_ials_observed};
+pub use ials::{
+    AUTOMATIC_REGULARIZATION, Epoch, Factors, IalsParameters, solve_users, train_ials, train_ials_observed,
+};
 pub use metadata::{MetadataReport, MetadataSettings, MovieMetadata, complete_movie_factors};
 pub use metrics::{RecallBase, Targets};
 pub use model_files::{DataSetReference, MODEL_FORMAT_VERSION, Model, ModelColumns, ModelManifest};
+pub use paired::{Paired, PairedDifference};
 pub use place_popularity::{PlaceEvent, learn_prior, place_counts, shrunk_rates, uniform_rates};
 pub use preferences::preferences;
-pub use ranker::{IalsRanker, Popularity, Ranker, RecentPopularity, like_counts, recent_like_counts};
+pub use rankers::{
+    Blend, Ease, EaseParameters, IalsRanker, ItemKnn, ItemKnnParameters, Popularity, Ranker, like_counts,
+    recent_like_counts,
+};
+pub use variety::Audiences;

@@ -1,27 +1,30 @@
 //! Judges models, and the engine as it serves, on held-out interactions: from a data set that it splits, or from files.
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use cinedex_dataset::split::{
-    HeldOutUser, StrongOptions, TemporalOptions, TrainingSet, read_held_out, read_training, split_strong,
-    split_temporal_global,
+    HeldOutUser, Signals, StrongOptions, TemporalOptions, TrainingSet, read_held_out, read_training,
+    split_strong, split_temporal_global,
 };
 use cinedex_dataset::{DataRoot, Dataset};
-use cinedex_domain::{LIKED, MovieIndex, PreferencePolicy, Progress, Step};
+use cinedex_domain::{DEFAULT_RECENT_SHARE, LIKED, MovieIndex, PreferencePolicy, Progress, Step};
 use cinedex_index::{IndexRoot, Version};
 use cinedex_model::{
-    Case, Evaluation, IalsParameters, IalsRanker, Popularity, Protocol, Ranker, RecentPopularity, evaluate,
-    like_counts, preferences, train_ials,
+    AUTOMATIC_REGULARIZATION, Audiences, Blend, Case, Ease, EaseParameters, Evaluation, Factors,
+    IalsParameters, IalsRanker, ItemKnn, ItemKnnParameters, ModelError, Popularity, Protocol, Ranker,
+    Validation, evaluate, like_counts, preferences, recent_like_counts, train_ials, train_ials_validated,
 };
 use cinedex_vectors::Csr;
 
 use crate::PipelineError;
 use crate::served::ServedRanker;
+use crate::training::PATIENCE;
 
 /// Names of the models that can be judged.
-const MODELS: &str = "ials, popularity, recent-popularity";
+const MODELS: &str = "ials, ease, item-knn, popularity, recent-popularity, blend";
 
 /// How a data set is split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,14 +38,59 @@ pub enum ProtocolKind {
 /// What to judge.
 #[derive(Debug, Clone)]
 pub struct EvaluateRequest {
-    /// Names of models: `ials`, `popularity`, `recent-popularity`.
+    /// Names of models: `ials`, `ease`, `item-knn`, `popularity`, `recent-popularity`, `blend` (iALS and recent popularity). All
+    /// but the first are paired with the first.
     pub models: Vec<String>,
     /// Hyper-parameters of iALS.
     pub parameters: IalsParameters,
-    /// Share of training, by time, that recent popularity counts.
+    /// What interactions mean, where a data set is split.
+    pub policy: PreferencePolicy,
+    /// Whether models learn from and fold in all that a data set says, as training does, and not likes alone, as published
+    /// figures do.
+    pub graded: bool,
+    /// How EASE is regularised.
+    pub ease: EaseParameters,
+    /// Whom item-kNN's neighbours are.
+    pub item_knn: ItemKnnParameters,
+    /// Share of likes, the last by time, that recent popularity counts.
     pub recent_share: f64,
+    /// Weight of recent popularity in the blend, in standard deviations of taste.
+    pub recent_weight: f32,
     /// A bundle that is judged as it is served, beside the models.
     pub bundle: Option<Version>,
+}
+
+impl Default for EvaluateRequest {
+    fn default() -> Self {
+        Self {
+            models: vec!["ials".to_owned()],
+            parameters: IalsParameters {
+                regularization: AUTOMATIC_REGULARIZATION,
+                ..IalsParameters::default()
+            },
+            policy: PreferencePolicy::default(),
+            graded: false,
+            ease: EaseParameters::default(),
+            item_knn: ItemKnnParameters::default(),
+            recent_share: f64::from(DEFAULT_RECENT_SHARE),
+            recent_weight: 1.0,
+            bundle: None,
+        }
+    }
+}
+
+impl EvaluateRequest {
+    /// Checks what no model checks when it is trained.
+    fn validate(&self) -> Result<(), ModelError> {
+        let invalid = |name, found, expected| Err(ModelError::InvalidParameter { name, found, expected });
+        if !(0.0..=1.0).contains(&self.recent_share) {
+            return invalid("recent_share", self.recent_share.to_string(), "0 to 1");
+        }
+        if !self.recent_weight.is_finite() {
+            return invalid("recent_weight", self.recent_weight.to_string(), "a finite number");
+        }
+        Ok(())
+    }
 }
 
 /// A split as CSV files, see [`cinedex_dataset::split`].
@@ -50,10 +98,29 @@ pub struct EvaluateRequest {
 pub struct SplitFiles {
     /// What to train on.
     pub train: PathBuf,
+    /// On whom iALS is judged after each epoch, to end training early.
+    pub validation: Option<HeldOutFiles>,
+    /// On whom models are judged; read after training.
+    pub test: HeldOutFiles,
+}
+
+/// Users held out of training, as CSV files.
+#[derive(Debug, Clone)]
+pub struct HeldOutFiles {
     /// What is folded in; without it users are those of training.
     pub fold_in: Option<PathBuf>,
     /// What is to be found.
     pub held_out: PathBuf,
+}
+
+impl HeldOutFiles {
+    fn read(&self, training: &TrainingSet) -> Result<Vec<HeldOutUser>, PipelineError> {
+        Ok(read_held_out(training, self.fold_in.as_deref(), &self.held_out)?.users)
+    }
+
+    fn protocol(&self) -> Protocol {
+        if self.fold_in.is_some() { Protocol::strong() } else { Protocol::temporal() }
+    }
 }
 
 /// Trains on a part of the data set and judges on the rest. The engine, if a bundle is named, has been trained on all of it:
@@ -68,18 +135,22 @@ pub fn evaluate_dataset(
     cancel: &AtomicBool,
 ) -> Result<Vec<Evaluation>, PipelineError> {
     let dataset = Dataset::load(data, name)?;
-    let policy = PreferencePolicy::default();
+    request.policy.validate()?;
+    let policy = PreferencePolicy { half_life_days: None, ..request.policy.clone() };
+    let signals = if request.graded { Signals::All } else { Signals::Positives };
     let (split, protocol) = match protocol {
         ProtocolKind::Strong => {
-            (split_strong(&dataset, &policy, &StrongOptions::default())?, Protocol::strong())
+            let options = StrongOptions { signals, ..StrongOptions::default() };
+            (split_strong(&dataset, &policy, &options)?, Protocol::strong())
         }
         ProtocolKind::Temporal => {
-            (split_temporal_global(&dataset, &policy, &TemporalOptions::default())?, Protocol::temporal())
+            let options = TemporalOptions { signals, ..TemporalOptions::default() };
+            (split_temporal_global(&dataset, &policy, &options)?, Protocol::temporal())
         }
     };
-    let judge = Judge { training: &split.training, matrix: matrix(&split.training), protocol, request };
+    let judge = Judge::new(&split.training, protocol, None, request);
     let served = served(indexes, request, &split.training)?;
-    judge.all(served, || Ok(split.test.clone()), progress, cancel)
+    judge.all(served, || Ok(split.clone().aged(request.policy.half_life_days).test), progress, cancel)
 }
 
 /// Trains on one file and judges on others, which are read only after training. For a bundle see [`evaluate_dataset`].
@@ -91,11 +162,14 @@ pub fn evaluate_files(
     cancel: &AtomicBool,
 ) -> Result<Vec<Evaluation>, PipelineError> {
     let training = read_training(&files.train)?;
-    let protocol = if files.fold_in.is_some() { Protocol::strong() } else { Protocol::temporal() };
-    let judge = Judge { training: &training, matrix: matrix(&training), protocol, request };
+    let aged = training.clone().aged(request.policy.half_life_days);
+    let validation = files.validation.as_ref().map(|files| {
+        let cases = files.read(&aged)?.into_iter().map(case).collect();
+        Ok::<_, PipelineError>((cases, files.protocol()))
+    });
+    let judge = Judge::new(&training, files.test.protocol(), validation.transpose()?, request);
     let served = served(indexes, request, &training)?;
-    let held_out = || Ok(read_held_out(&training, files.fold_in.as_deref(), &files.held_out)?.users);
-    judge.all(served, held_out, progress, cancel)
+    judge.all(served, || files.test.read(&aged), progress, cancel)
 }
 
 fn served(
@@ -114,14 +188,35 @@ pub(crate) fn matrix(training: &TrainingSet) -> Csr<f32> {
 }
 
 struct Judge<'a> {
+    /// Whatever its age.
     training: &'a TrainingSet,
+    /// Weakened by age.
     matrix: Csr<f32>,
+    /// For each movie how many like it.
+    likes: Vec<u64>,
+    parameters: IalsParameters,
     protocol: Protocol,
+    /// For early stopping.
+    validation: Option<(Vec<Case>, Protocol)>,
     request: &'a EvaluateRequest,
+    /// iALS and the seconds of its training, for itself and the blend.
+    ials: OnceCell<(IalsRanker, f64)>,
 }
 
-impl Judge<'_> {
-    /// Trains every model, then reads whom to judge on, then judges.
+impl<'a> Judge<'a> {
+    fn new(
+        training: &'a TrainingSet,
+        protocol: Protocol,
+        validation: Option<(Vec<Case>, Protocol)>,
+        request: &'a EvaluateRequest,
+    ) -> Self {
+        let likes = like_counts(&matrix(training));
+        let matrix = matrix(&training.clone().aged(request.policy.half_life_days));
+        let parameters = request.parameters.for_users(training.user_ids.len());
+        Self { training, matrix, likes, parameters, protocol, validation, request, ials: OnceCell::new() }
+    }
+
+    /// Trains every model, then reads whom to judge on, then judges, and pairs each with the first.
     fn all(
         &self,
         served: Option<ServedRanker>,
@@ -134,49 +229,88 @@ impl Judge<'_> {
             let name = name.chars().take(60).collect();
             return Err(PipelineError::UnknownModel { name, known: MODELS });
         }
+        self.request.validate()?;
         let mut rankers: Vec<(Box<dyn Ranker>, f64)> = Vec::new();
         for name in &self.request.models {
-            let began = Instant::now();
-            let ranker = self.train(name, progress, cancel)?;
-            rankers.push((ranker, began.elapsed().as_secs_f64()));
+            rankers.push(self.train(name, progress, cancel)?);
         }
         if let Some(served) = served {
             rankers.push((Box::new(served), 0.0));
         }
         let cases: Vec<Case> = held_out()?.into_iter().map(case).collect();
-        let likes = like_counts(&self.matrix);
-        let mut evaluations = Vec::new();
+        let audiences = Audiences::new(&self.matrix);
+        let mut evaluations: Vec<Evaluation> = Vec::new();
         for (position, (ranker, train_seconds)) in rankers.iter().enumerate() {
             let (done, total) = (position as u64, Some(rankers.len() as u64));
             progress(Step::new("judge", done, total));
-            let mut evaluation = evaluate(&**ranker, &cases, &self.protocol, &likes);
+            let mut evaluation = evaluate(&**ranker, &cases, &self.protocol, &self.likes);
             evaluation.train_seconds = *train_seconds;
+            evaluation.add_variety(&self.protocol, &audiences);
+            if let Some(first) = evaluations.first() {
+                evaluation.pair(first);
+            }
             evaluations.push(evaluation);
         }
         Ok(evaluations)
     }
 
+    /// A trained model and the seconds that it took.
     fn train(
         &self,
         name: &str,
         progress: Progress<'_>,
         cancel: &AtomicBool,
-    ) -> Result<Box<dyn Ranker>, PipelineError> {
-        match name {
+    ) -> Result<(Box<dyn Ranker>, f64), PipelineError> {
+        let began = Instant::now();
+        let mut earlier_seconds = 0.0;
+        let ranker: Box<dyn Ranker> = match name {
             "ials" => {
-                let parameters = &self.request.parameters;
-                let factors = train_ials(&self.matrix, parameters, progress, cancel)?;
-                Ok(Box::new(IalsRanker::new(factors.movies, parameters.fold_in())))
+                let (ranker, seconds) = self.ials(progress, cancel)?;
+                return Ok((Box::new(ranker.clone()), *seconds));
             }
-            "popularity" => Ok(Box::new(Popularity::new(&self.matrix))),
-            _ => {
-                let positive = self.training.events.iter().filter(|event| event.preference >= LIKED);
-                let events: Vec<(MovieIndex, i64)> =
-                    positive.map(|event| (event.movie, event.timestamp_ms)).collect();
-                let movies = self.training.movie_ids.len();
-                Ok(Box::new(RecentPopularity::new(movies, &events, self.request.recent_share)))
+            "blend" => {
+                earlier_seconds = self.ials.get().map_or(0.0, |(_, seconds)| *seconds);
+                let (ranker, _) = self.ials(progress, cancel)?;
+                Box::new(Blend::new(ranker.clone(), &self.recent_likes(), self.request.recent_weight))
             }
+            "ease" => Box::new(Ease::train(&self.matrix, &self.request.ease)?),
+            "item-knn" => Box::new(ItemKnn::train(&self.matrix, &self.request.item_knn)?),
+            "recent-popularity" => Box::new(Popularity::recent(&self.recent_likes())),
+            _ => Box::new(Popularity::new(&self.likes)),
+        };
+        Ok((ranker, earlier_seconds + began.elapsed().as_secs_f64()))
+    }
+
+    /// iALS, trained when it is first asked for.
+    fn ials(&self, progress: Progress<'_>, cancel: &AtomicBool) -> Result<&(IalsRanker, f64), PipelineError> {
+        if let Some(trained) = self.ials.get() {
+            return Ok(trained);
         }
+        let began = Instant::now();
+        let factors = self.train_with_validation(progress, cancel)?;
+        let ranker = IalsRanker::new(factors.movies, self.parameters.fold_in());
+        Ok(self.ials.get_or_init(|| (ranker, began.elapsed().as_secs_f64())))
+    }
+
+    /// Trains iALS, up to its best epoch on the validation cases if there are any.
+    fn train_with_validation(
+        &self,
+        progress: Progress<'_>,
+        cancel: &AtomicBool,
+    ) -> Result<Factors, PipelineError> {
+        let parameters = &self.parameters;
+        let Some((cases, protocol)) = &self.validation else {
+            return Ok(train_ials(&self.matrix, parameters, progress, cancel)?);
+        };
+        let validation = Validation { cases, protocol, patience: PATIENCE };
+        Ok(train_ials_validated(&self.matrix, parameters, &validation, progress, cancel)?.factors)
+    }
+
+    fn recent_likes(&self) -> Vec<u64> {
+        let positive = self.training.events.iter().filter(|event| event.preference >= LIKED);
+        let events: Vec<(MovieIndex, i64)> =
+            positive.map(|event| (event.movie, event.timestamp_ms)).collect();
+        recent_like_counts(self.training.movie_ids.len(), &events, self.request.recent_share)
     }
 }
 

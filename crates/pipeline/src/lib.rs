@@ -37,7 +37,9 @@ mod training;
 
 pub use demo::{DEMO_NAME, DemoReport, prepare_demo};
 pub use error::PipelineError;
-pub use evaluation::{EvaluateRequest, ProtocolKind, SplitFiles, evaluate_dataset, evaluate_files};
+pub use evaluation::{
+    EvaluateRequest, HeldOutFiles, ProtocolKind, SplitFiles, evaluate_dataset, evaluate_files,
+};
 pub use features::{MovieFeatures, movie_features};
 pub use preference_matrix::preference_matrix;
 pub use publication::{BuildRequest, Gate, PublishReport, build_and_publish};

@@ -71,8 +71,9 @@ impl Ranker for ServedRanker {
 mod tests {
     use std::sync::atomic::AtomicBool;
 
-    use cinedex_dataset::split::{Event, POSITIVE};
+    use cinedex_dataset::split::Event;
     use cinedex_dataset::{Dataset, Opinions};
+    use cinedex_domain::LIKED;
     use cinedex_domain::{BlendSettings, PreferencePolicy, UserIndex, silent};
     use cinedex_model::{
         FoldIn, IalsParameters, Model, ModelColumns, TasteSpread, gramian, recent_like_counts, recent_scores,
@@ -104,7 +105,7 @@ mod tests {
 
     /// What was liked last, on the scale of scores before the weight.
     fn recent(training: &TrainingSet) -> Vec<f32> {
-        let likes = training.events.iter().filter(|event| event.preference >= POSITIVE);
+        let likes = training.events.iter().filter(|event| event.preference >= LIKED);
         let likes: Vec<(MovieIndex, i64)> = likes.map(|event| (event.movie, event.timestamp_ms)).collect();
         let counts = recent_like_counts(training.movie_ids.len(), &likes, f64::from(SHARE));
         recent_scores(&counts.into_iter().map(|count| count as f32).collect::<Vec<_>>())

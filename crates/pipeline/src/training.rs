@@ -10,9 +10,9 @@ use cinedex_dataset::split::{Signals, StrongOptions, split_strong};
 use cinedex_dataset::{DataRoot, Dataset, Opinions};
 use cinedex_domain::{BlendSettings, Metric, ModelSettings, PreferencePolicy, Progress, Step};
 use cinedex_model::{
-    Case, DataSetReference, Epoch, Factors, IalsParameters, MODEL_FORMAT_VERSION, MetadataReport, Model,
-    ModelManifest, Protocol, Validation, complete_movie_factors, solve_users, train_ials_observed,
-    train_ials_validated,
+    AUTOMATIC_REGULARIZATION, Case, DataSetReference, Epoch, Factors, IalsParameters, MODEL_FORMAT_VERSION,
+    MetadataReport, Model, ModelManifest, Protocol, Validation, complete_movie_factors, solve_users,
+    train_ials_observed, train_ials_validated,
 };
 use cinedex_vectors::{Csr, Matrix};
 use serde_json::json;
@@ -47,7 +47,10 @@ impl Default for TrainRequest {
         Self {
             dataset: String::new(),
             model: "ials".to_owned(),
-            parameters: IalsParameters::default(),
+            parameters: IalsParameters {
+                regularization: AUTOMATIC_REGULARIZATION,
+                ..IalsParameters::default()
+            },
             policy: PreferencePolicy::default(),
             blend: BLEND,
             metadata: true,
@@ -116,7 +119,6 @@ pub fn train(
 ) -> Result<TrainReport, PipelineError> {
     let path = model_path(root, &request.dataset, &request.model)?;
     refuse_foreign(&path)?;
-    request.parameters.validate()?;
     request.policy.validate()?;
     let dataset = Dataset::load(root, &request.dataset)?;
     let matrix = preference_matrix(&Opinions::of(&dataset, &request.policy).aged(&request.policy));
@@ -124,9 +126,10 @@ pub fn train(
         return Err(PipelineError::NoOpinions { dataset: request.dataset.clone() });
     }
     let began = Instant::now();
-    let mut parameters = request.parameters.clone();
+    let mut parameters = request.parameters.for_users(dataset.users.len());
+    parameters.validate()?;
     if request.early_stopping {
-        parameters.epochs = best_epoch(&dataset, request, progress, cancel)?;
+        parameters.epochs = best_epoch(&dataset, request, &parameters, progress, cancel)?;
     }
     let mut model = model(&dataset, request, &parameters);
     let mut checkpoint = Checkpoint::beside(&path, request.checkpoint_interval);
@@ -191,6 +194,7 @@ fn observed_movies(matrix: &Csr<f32>) -> Vec<bool> {
 fn best_epoch(
     dataset: &Dataset,
     request: &TrainRequest,
+    parameters: &IalsParameters,
     progress: Progress<'_>,
     cancel: &AtomicBool,
 ) -> Result<usize, PipelineError> {
@@ -199,7 +203,7 @@ fn best_epoch(
     let cases: Vec<Case> = split.validation.into_iter().map(case).collect();
     let validation = Validation { cases: &cases, protocol: &Protocol::strong(), patience: PATIENCE };
     let matrix = matrix(&split.training);
-    Ok(train_ials_validated(&matrix, &request.parameters, &validation, progress, cancel)?.number)
+    Ok(train_ials_validated(&matrix, parameters, &validation, progress, cancel)?.number)
 }
 
 /// The model as it will be, without factors.
@@ -241,13 +245,14 @@ pub(crate) fn is_as_trained_now(
     request: &TrainRequest,
 ) -> bool {
     let settings = &model.settings;
+    let parameters = request.parameters.for_users(dataset.counts.users as usize);
     model.data_set.as_ref().is_some_and(|trained| trained.sha256 == dataset.sha256())
         && settings.algorithm == ALGORITHM
         && settings.blend == request.blend
         && model.parameters.get("metadata").is_some_and(|metadata| metadata.is_null() != request.metadata)
         && settings.preference == request.policy
-        && settings.fold_in == Some(request.parameters.fold_in())
-        && model.parameters.get("ials") == serde_json::to_value(&request.parameters).ok().as_ref()
+        && settings.fold_in == Some(parameters.fold_in())
+        && model.parameters.get("ials") == serde_json::to_value(&parameters).ok().as_ref()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use cinedex_domain::PreferencePolicy;
-use cinedex_model::IalsParameters;
+use cinedex_model::{AUTOMATIC_REGULARIZATION, IalsParameters};
 use cinedex_pipeline::{TrainRequest, train};
 use serde_json::json;
 
@@ -18,7 +18,7 @@ pub(super) fn parameters(flags: &TrainerArguments) -> IalsParameters {
     IalsParameters {
         dimension: flags.dim.unwrap_or(default.dimension),
         epochs: flags.epochs.unwrap_or(default.epochs),
-        regularization: flags.regularization.unwrap_or(default.regularization),
+        regularization: flags.regularization.unwrap_or(AUTOMATIC_REGULARIZATION),
         unobserved_weight: flags.unobserved_weight.unwrap_or(default.unobserved_weight),
         seed: flags.seed.unwrap_or(default.seed),
         threads: flags.threads.unwrap_or(default.threads),
