@@ -5,8 +5,10 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
-use crate::MatrixView;
+use crate::{Csr, Matrix, MatrixView};
 
 /// What the kernels run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,21 +47,20 @@ pub fn instruction_set() -> InstructionSet {
     InstructionSet::Portable
 }
 
-/// Calls a kernel in the processor's form. SAFETY of the two unsafe calls: the kernels' only demand is that the processor
-/// has the instructions, which `instruction_set` has just found; lengths are asserted by the caller of the macro, and the
-/// kernels themselves stay within the shortest slice.
+/// Calls a kernel in the processor's form. SAFETY of the two unsafe calls: the processor has the instructions, as
+/// `instruction_set` has just found; lengths and rows are asserted by the caller of the macro.
 macro_rules! dispatch {
-    ($kernel:ident($($argument:expr),*)) => {
+    ($kernel:ident$(::<$count:literal>)?($($argument:expr),*)) => {
         match instruction_set() {
             #[cfg(target_arch = "x86_64")]
             #[allow(unsafe_code)]
-            // SAFETY: AVX-512F was detected.
-            InstructionSet::Avx512 => unsafe { avx512::$kernel($($argument),*) },
+            // SAFETY: AVX-512F was detected; the rest the caller has asserted.
+            InstructionSet::Avx512 => unsafe { avx512::$kernel$(::<$count>)?($($argument),*) },
             #[cfg(target_arch = "x86_64")]
             #[allow(unsafe_code)]
-            // SAFETY: AVX2 and FMA were detected.
-            InstructionSet::Avx2 => unsafe { avx2::$kernel($($argument),*) },
-            _ => portable::$kernel($($argument),*),
+            // SAFETY: AVX2 and FMA were detected; the rest the caller has asserted.
+            InstructionSet::Avx2 => unsafe { avx2::$kernel$(::<$count>)?($($argument),*) },
+            _ => portable::$kernel$(::<$count>)?($($argument),*),
         }
     };
 }
@@ -125,24 +126,97 @@ pub fn inner_products(matrix: MatrixView<'_>, query: &[f32], out: &mut [f32]) {
     dispatch!(inner_products(matrix.as_slice(), query, out));
 }
 
-/// Adds one side of a sparse least-squares problem: `out += sum_k (offsets_k + slopes_k <y_k, x>) y_k`, where `y_k` is row
-/// `rows_k` of `matrix`. With `slopes = -c` and `offsets = c t` it is the residual of a user's normal equation at `x`, and with
-/// `slopes = c` and `offsets = 0` the product with its observed part, without ever forming it. Panics if the three lists
-/// differ in length, a row is out of range, or `x` or `out` is not as long as a row.
-pub fn add_normal_terms(
-    matrix: MatrixView<'_>,
-    rows: &[u32],
-    slopes: &[f32],
-    offsets: &[f32],
-    x: &[f32],
-    out: &mut [f32],
-) {
-    let dimension = matrix.dimension();
-    assert!(rows.len() == slopes.len() && rows.len() == offsets.len(), "as many weights as rows");
-    assert!(x.len() == dimension && out.len() == dimension, "vectors as long as a row");
-    let last = rows.iter().copied().max().map_or(0, |row| row as usize + 1);
-    assert!(last <= matrix.rows(), "rows of the matrix");
-    dispatch!(add_normal_terms(matrix.as_slice(), rows, slopes, offsets, x, out));
+/// Columns in a panel of [`Panels`].
+const PANEL: usize = 32;
+
+/// A symmetric matrix laid out for products with several vectors at once: columns in panels of 32, each one stretch of memory.
+pub struct Panels {
+    size: usize,
+    panels: Matrix,
+}
+
+impl Panels {
+    /// Lays out `factor` times a symmetric matrix. Panics unless it is square.
+    pub fn new(factor: f32, symmetric: MatrixView<'_>) -> Self {
+        let size = symmetric.dimension();
+        assert_eq!(symmetric.rows(), size, "a square matrix");
+        let mut panels = Matrix::zeros(size * size.div_ceil(PANEL), PANEL);
+        for row in 0..size {
+            for (panel, part) in symmetric.row(row).chunks(PANEL).enumerate() {
+                let to = &mut panels.row_mut(panel * size + row)[..part.len()];
+                to.copy_from_slice(part);
+                scale(factor, to);
+            }
+        }
+        Self { size, panels }
+    }
+
+    /// The product with each of the `vectors`, packed one after another, into `out`. Each is the same whatever the others
+    /// are. Panics if `vectors` are no vectors of the matrix's size, or `out` is not as long.
+    pub fn multiply(&self, vectors: &[f32], out: &mut [f32]) {
+        assert!(
+            vectors.len() == out.len() && vectors.len().is_multiple_of(self.size),
+            "vectors of the matrix"
+        );
+        let panels = self.panels.as_slice();
+        let (mut vectors, mut out) = (vectors, out);
+        while !vectors.is_empty() {
+            let count = match vectors.len() / self.size {
+                8.. => 8,
+                4.. => 4,
+                _ => 1,
+            };
+            let (own, own_out);
+            (own, vectors) = vectors.split_at(count * self.size);
+            (own_out, out) = out.split_at_mut(count * self.size);
+            match count {
+                8 => dispatch!(multiply_panels::<8>(panels, own, own_out)),
+                4 => dispatch!(multiply_panels::<4>(panels, own, own_out)),
+                _ => dispatch!(multiply_panels::<1>(panels, own, own_out)),
+            }
+        }
+    }
+}
+
+/// The observed part of a row's normal equation: `sum_k c_k y_k y_kᵀ`, where `y_k` is row `rows_k` of a matrix and `c_k` its
+/// confidence. Never formed: only multiplied with.
+#[derive(Debug, Clone, Copy)]
+pub struct NormalTerms<'a> {
+    matrix: MatrixView<'a>,
+    rows: &'a [u32],
+    confidences: &'a [f32],
+}
+
+impl<'a> NormalTerms<'a> {
+    /// The terms of one row of `observed`, whose columns are rows of `matrix`. Panics if it has columns that the matrix has not,
+    /// or there is not a confidence for each entry of the row.
+    pub fn new<T: Copy>(
+        matrix: MatrixView<'a>,
+        observed: &'a Csr<T>,
+        row: usize,
+        confidences: &'a [f32],
+    ) -> Self {
+        let rows = observed.row(row).0;
+        // Sparse rows hold no column beyond their count.
+        assert!(observed.column_count() <= matrix.rows(), "rows of the matrix");
+        assert_eq!(rows.len(), confidences.len(), "a confidence for each entry");
+        Self { matrix, rows, confidences }
+    }
+
+    /// `out += sum_k (c_k <y_k, x> + offsets_k) y_k`, or without offsets the product with `x` alone. Panics if there is not
+    /// an offset for each row, or `x` or `out` is not as long as a row.
+    pub fn add(&self, offsets: Option<&[f32]>, x: &[f32], out: &mut [f32]) {
+        let dimension = self.matrix.dimension();
+        assert!(x.len() == dimension && out.len() == dimension, "vectors as long as a row");
+        assert!(offsets.is_none_or(|offsets| offsets.len() == self.rows.len()), "an offset for each row");
+        dispatch!(add_terms(self.matrix.as_slice(), self.rows, self.confidences, offsets, x, out));
+    }
+
+    /// `sum_k c_k <y_k, x>²`. Panics if `x` is not as long as a row.
+    pub fn curvature(&self, x: &[f32]) -> f32 {
+        assert_eq!(x.len(), self.matrix.dimension(), "a vector as long as a row");
+        dispatch!(curvature(self.matrix.as_slice(), self.rows, self.confidences, x))
+    }
 }
 
 fn exact_norm(x: &[f32]) -> f64 {
@@ -191,13 +265,14 @@ mod tests {
     }
 
     type Products = fn(&[f32], &[f32], &mut [f32]);
-    type Terms = fn(&[f32], &[u32], &[f32], &[f32], &[f32], &mut [f32]);
+    type Terms = fn(&[f32], &[u32], &[f32], Option<&[f32]>, &[f32], &mut [f32]);
+    type Curvature = fn(&[f32], &[u32], &[f32], &[f32]) -> f32;
     type Axpy = fn(f32, &[f32], &mut [f32]);
     type Dot64 = fn(&[f64], &[f64]) -> f64;
 
     /// The vectorised forms of the other kernels that this processor can run.
-    fn forms() -> Vec<(Products, Terms, Axpy, Dot64)> {
-        let mut forms: Vec<(Products, Terms, Axpy, Dot64)> = Vec::new();
+    fn forms() -> Vec<(Products, Terms, Curvature, Axpy, Dot64)> {
+        let mut forms: Vec<(Products, Terms, Curvature, Axpy, Dot64)> = Vec::new();
         #[cfg(target_arch = "x86_64")]
         #[allow(unsafe_code)]
         {
@@ -205,7 +280,8 @@ mod tests {
                 // SAFETY: the instructions were detected.
                 forms.push((
                     |m, q, out| unsafe { avx2::inner_products(m, q, out) },
-                    |m, r, s, o, x, out| unsafe { avx2::add_normal_terms(m, r, s, o, x, out) },
+                    |m, r, s, o, x, out| unsafe { avx2::add_terms(m, r, s, o, x, out) },
+                    |m, r, s, x| unsafe { avx2::curvature(m, r, s, x) },
                     |alpha, x, y| unsafe { avx2::axpy(alpha, x, y) },
                     |a, b| unsafe { avx2::dot_f64(a, b) },
                 ));
@@ -214,7 +290,8 @@ mod tests {
                 // SAFETY: the instructions were detected.
                 forms.push((
                     |m, q, out| unsafe { avx512::inner_products(m, q, out) },
-                    |m, r, s, o, x, out| unsafe { avx512::add_normal_terms(m, r, s, o, x, out) },
+                    |m, r, s, o, x, out| unsafe { avx512::add_terms(m, r, s, o, x, out) },
+                    |m, r, s, x| unsafe { avx512::curvature(m, r, s, x) },
                     |alpha, x, y| unsafe { avx512::axpy(alpha, x, y) },
                     |a, b| unsafe { avx512::dot_f64(a, b) },
                 ));
@@ -223,9 +300,27 @@ mod tests {
         forms
     }
 
+    /// Every form of the product of panels with eight vectors that this processor can run.
+    fn panel_forms() -> Vec<Products> {
+        let mut forms: Vec<Products> = vec![portable::multiply_panels::<8>];
+        #[cfg(target_arch = "x86_64")]
+        #[allow(unsafe_code)]
+        {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                // SAFETY: the instructions were detected, and the test's lengths fit together.
+                forms.push(|panels, v, out| unsafe { avx2::multiply_panels::<8>(panels, v, out) });
+            }
+            if is_x86_feature_detected!("avx512f") {
+                // SAFETY: the same.
+                forms.push(|panels, v, out| unsafe { avx512::multiply_panels::<8>(panels, v, out) });
+            }
+        }
+        forms
+    }
+
     /// Dimensions of every tail and of every specialised width.
     fn dimensions() -> impl Strategy<Value = usize> {
-        prop_oneof![1usize..70, Just(64), Just(96), Just(128), Just(192), Just(256), Just(300)]
+        prop_oneof![1usize..70, Just(64), Just(96), Just(128), Just(192), Just(256), Just(300), Just(512)]
     }
 
     proptest! {
@@ -239,7 +334,7 @@ mod tests {
             let wide = |x: &[f32]| x.iter().copied().map(f64::from).collect::<Vec<_>>();
             prop_assert!((portable::dot_f64(&wide(&a), &wide(&b)) - exact).abs() < 1e-12);
             for form in forms() {
-                prop_assert!((form.3(&wide(&a), &wide(&b)) - exact).abs() < 1e-12);
+                prop_assert!((form.4(&wide(&a), &wide(&b)) - exact).abs() < 1e-12);
             }
         }
 
@@ -251,15 +346,22 @@ mod tests {
             let (slopes, offsets) = (numbers(rows, seed.rotate_left(2)), numbers(rows, seed.rotate_left(3)));
             let start = numbers(dimension, seed.rotate_left(4));
             let mut expect = start.clone();
-            portable::add_normal_terms(&matrix, &picked, &slopes, &offsets, &x, &mut expect);
+            portable::add_terms(&matrix, &picked, &slopes, Some(&offsets), &x, &mut expect);
+            let mut product = start.clone();
+            portable::add_terms(&matrix, &picked, &slopes, None, &x, &mut product);
+            let curvature = portable::curvature(&matrix, &picked, &slopes, &x);
             let mut products = vec![0.0; rows.max(1)];
             portable::inner_products(&matrix, &x, &mut products);
             let mut sum = start.clone();
             portable::axpy(0.7, &x, &mut sum);
-            for (inner_products, add_normal_terms, axpy, _) in forms() {
+            for (inner_products, add_terms, curvature_of, axpy, _) in forms() {
                 let mut out = start.clone();
-                add_normal_terms(&matrix, &picked, &slopes, &offsets, &x, &mut out);
+                add_terms(&matrix, &picked, &slopes, Some(&offsets), &x, &mut out);
                 prop_assert!(out.iter().zip(&expect).all(|(&a, &b)| close(a, b, dimension * rows)));
+                let mut out = start.clone();
+                add_terms(&matrix, &picked, &slopes, None, &x, &mut out);
+                prop_assert!(out.iter().zip(&product).all(|(&a, &b)| close(a, b, dimension * rows)));
+                prop_assert!(close(curvature_of(&matrix, &picked, &slopes, &x), curvature, dimension * rows));
                 let mut out = vec![0.0; rows.max(1)];
                 inner_products(&matrix, &x, &mut out);
                 prop_assert!(out.iter().zip(&products).all(|(&a, &b)| close(a, b, dimension)));
@@ -270,13 +372,40 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn panels_multiply_as_rows_do(size in prop_oneof![1usize..70, Just(128)], count in 0usize..14, seed: u64) {
+            let half = numbers(size * size, seed);
+            let symmetric: Vec<f32> =
+                (0..size * size).map(|at| half[at] + half[at % size * size + at / size]).collect();
+            let symmetric = Matrix::from_packed(size, &symmetric);
+            let vectors = numbers(count * size, seed.rotate_left(1));
+            let mut out = numbers(count * size, seed.rotate_left(2));
+            Panels::new(0.5, symmetric.view()).multiply(&vectors, &mut out);
+            let mut expect = vec![0.0; size];
+            for (vector, found) in vectors.chunks_exact(size).zip(out.chunks_exact(size)) {
+                inner_products(symmetric.view(), vector, &mut expect);
+                prop_assert!(found.iter().zip(&expect).all(|(&a, &b)| close(a, b / 2.0, size)));
+            }
+            let panels = Panels::new(0.5, symmetric.view());
+            for (vectors, expect) in vectors.chunks_exact(8 * size).zip(out.chunks_exact(8 * size)) {
+                let mut found = vec![0.0; 8 * size];
+                for eight_products in panel_forms() {
+                    eight_products(panels.panels.as_slice(), vectors, &mut found);
+                    prop_assert!(found.iter().zip(expect).all(|(&a, &b)| close(a, b, size)));
+                }
+            }
+        }
+    }
+
     #[test]
     fn the_portable_forms_do_what_they_say() {
         let matrix = [1.0, 2.0, 3.0, 4.0];
         let mut out = [10.0, 20.0];
-        portable::add_normal_terms(&matrix, &[1, 0], &[2.0, 0.5], &[1.0, 0.0], &[1.0, -1.0], &mut out);
+        portable::add_terms(&matrix, &[1, 0], &[2.0, 0.5], Some(&[1.0, 0.0]), &[1.0, -1.0], &mut out);
         // (1 + 2 * (3 - 4)) * (3, 4) + 0.5 * (1 - 2) * (1, 2)
         assert_eq!(out, [10.0 - 3.0 - 0.5, 20.0 - 4.0 - 1.0]);
+        assert_eq!(portable::curvature(&matrix, &[1, 0], &[2.0, 0.5], &[1.0, -1.0]), 2.0 + 0.5);
         portable::inner_products(&matrix, &[1.0, -1.0], &mut out);
         assert_eq!(out, [-1.0, -1.0]);
     }

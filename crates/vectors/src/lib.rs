@@ -27,8 +27,8 @@ mod top;
 pub use csr::Csr;
 pub use error::VectorsError;
 pub use kernels::{
-    InstructionSet, add_normal_terms, axpy, dot, dot_f64, inner_products, instruction_set, norm, normalize,
-    scale,
+    InstructionSet, NormalTerms, Panels, axpy, dot, dot_f64, inner_products, instruction_set, norm,
+    normalize, scale,
 };
 pub use matrix::{Matrix, MatrixView};
 pub use top::{Scored, TopK};

@@ -1,5 +1,7 @@
 //! The kernels in plain Rust, written so that any target's vector unit can be used; the twins of the others.
 
+use super::PANEL;
+
 /// Independent sums, so that the compiler may keep them in registers side by side.
 const LANES: usize = 16;
 
@@ -41,17 +43,39 @@ pub(super) fn inner_products(matrix: &[f32], query: &[f32], out: &mut [f32]) {
     }
 }
 
-pub(super) fn add_normal_terms(
+pub(super) fn multiply_panels<const K: usize>(panels: &[f32], vectors: &[f32], out: &mut [f32]) {
+    let length = vectors.len() / K;
+    out.fill(0.0);
+    for (number, panel) in panels.chunks_exact(length * PANEL).enumerate() {
+        for (vector, out) in vectors.chunks_exact(length).zip(out.chunks_exact_mut(length)) {
+            for (&factor, row) in vector.iter().zip(panel.as_chunks::<PANEL>().0) {
+                axpy(factor, row, &mut out[number * PANEL..]);
+            }
+        }
+    }
+}
+
+pub(super) fn add_terms(
     matrix: &[f32],
     rows: &[u32],
     slopes: &[f32],
-    offsets: &[f32],
+    offsets: Option<&[f32]>,
     x: &[f32],
     out: &mut [f32],
 ) {
     let dimension = x.len();
-    for ((&row, slope), offset) in rows.iter().zip(slopes).zip(offsets) {
+    for (place, (&row, slope)) in rows.iter().zip(slopes).enumerate() {
         let y = &matrix[row as usize * dimension..][..dimension];
+        let offset = offsets.map_or(0.0, |offsets| offsets[place]);
         axpy(offset + slope * dot(y, x), y, out);
     }
+}
+
+pub(super) fn curvature(matrix: &[f32], rows: &[u32], slopes: &[f32], x: &[f32]) -> f32 {
+    let dimension = x.len();
+    let squares = rows.iter().zip(slopes).map(|(&row, slope)| {
+        let score = dot(&matrix[row as usize * dimension..][..dimension], x);
+        slope * score * score
+    });
+    squares.sum()
 }
