@@ -120,7 +120,7 @@ mod tests {
             movie_count: 4,
             offsets: vec![0, 3, 6],
             movies: vec![0, 1, 2, 0, 1, 3],
-            preferences: vec![1.0, 1.0, 1.0, 1.0, -1.0, 0.6],
+            preferences: vec![1.0, 1.0, 1.0, 1.0, -1.0, 0.8],
             timestamps_ms: vec![5, 1, Interactions::NO_TIME, 2, 9, 4],
             rows: vec![0; 6],
         };
