@@ -238,6 +238,12 @@ fn model(dataset: &Dataset, request: &TrainRequest, parameters: &IalsParameters)
     }
 }
 
+/// The hyper-parameters of a model that was trained here. They are compared as numbers: read from text, a value in JSON may differ
+/// from the one written in its last bit.
+pub(crate) fn trained_parameters(manifest: &ModelManifest) -> Option<IalsParameters> {
+    serde_json::from_value(manifest.parameters.get("ials")?.clone()).ok()
+}
+
 /// Whether training now would learn a stored model again: the same data, hyper-parameters and settings.
 pub(crate) fn is_as_trained_now(
     model: &ModelManifest,
@@ -252,7 +258,7 @@ pub(crate) fn is_as_trained_now(
         && model.parameters.get("metadata").is_some_and(|metadata| metadata.is_null() != request.metadata)
         && settings.preference == request.policy
         && settings.fold_in == Some(parameters.fold_in())
-        && model.parameters.get("ials") == serde_json::to_value(&parameters).ok().as_ref()
+        && trained_parameters(model) == Some(parameters)
 }
 
 #[cfg(test)]
