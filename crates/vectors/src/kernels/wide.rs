@@ -7,6 +7,11 @@ macro_rules! wide_kernels {
     ($features:literal) => {
         /// Rows that are taken at once: enough independent sums to hide the latency of one.
         const ROWS: usize = 8;
+        /// How many numbers ahead rows are asked of memory.
+        const AHEAD: usize = 2048;
+        /// Numbers of a row's terms that the second-level cache keeps from one product to the next; beyond, they are asked for
+        /// each time.
+        const CACHED_NUMBERS: usize = 1 << 17;
 
         #[target_feature(enable = $features)]
         pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
@@ -151,14 +156,16 @@ macro_rules! wide_kernels {
             let length = if LENGTH == 0 { x.len() } else { LENGTH };
             let (matrix, x, out) = (matrix.as_ptr(), x.as_ptr(), out.as_mut_ptr());
             let (blocks, rest) = rows.as_chunks::<ROWS>();
+            let far = rows.len() * length > CACHED_NUMBERS;
+            let ahead = (AHEAD / (ROWS * length)).max(1);
             // A block is added while the inner products of the next are under way, which it does not have to wait for.
             let mut ready: Option<([*const f32; ROWS], __m256)> = None;
             for (block, own) in blocks.iter().enumerate() {
                 // SAFETY: as the caller promises; a block is eight rows.
                 unsafe {
                     let first = block * ROWS;
-                    if offsets.is_some() {
-                        prefetch(matrix, blocks.get(block + 1).map_or(rest, |next| next), length);
+                    if offsets.is_some() || far {
+                        prefetch(matrix, blocks.get(block + ahead).map_or(rest, |next| next), length);
                     }
                     let rows = own.map(|row| matrix.add(row as usize * length));
                     let slopes = _mm256_loadu_ps(slopes.as_ptr().add(first));
@@ -223,10 +230,15 @@ macro_rules! wide_kernels {
             let length = if LENGTH == 0 { x.len() } else { LENGTH };
             let (matrix, x) = (matrix.as_ptr(), x.as_ptr());
             let (blocks, rest) = rows.as_chunks::<ROWS>();
+            let far = rows.len() * length > CACHED_NUMBERS;
+            let ahead = (AHEAD / (ROWS * length)).max(1);
             let mut sum = _mm256_setzero_ps();
             for (block, own) in blocks.iter().enumerate() {
                 // SAFETY: as the caller promises; a block is eight rows.
                 unsafe {
+                    if far {
+                        prefetch(matrix, blocks.get(block + ahead).map_or(rest, |next| next), length);
+                    }
                     let rows = own.map(|row| matrix.add(row as usize * length));
                     let dots = dots(&rows, x, length);
                     let slopes = _mm256_loadu_ps(slopes.as_ptr().add(block * ROWS));
