@@ -294,6 +294,10 @@ pub(crate) enum ProtocolName {
     Strong,
     /// The last tenth by time is the test, for users and movies known from before.
     Temporal,
+    /// A tenth of the films with enough likes is unknown in training: found by metadata, and by few interactions.
+    ColdMovies,
+    /// Of users nothing is known but place, gender and age: what is popular in their groups.
+    ColdUsers,
 }
 
 /// What to judge, on what.

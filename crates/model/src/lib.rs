@@ -28,6 +28,7 @@ mod evaluation;
 mod feature_regression;
 mod fold_in;
 mod gramian;
+mod groups;
 mod half_step;
 mod ials;
 mod loss;
@@ -47,6 +48,7 @@ pub use error::ModelError;
 pub use evaluation::{Case, Evaluation, Protocol, evaluate};
 pub use fold_in::{FoldIn, FoldedUser, mean_of_liked};
 pub use gramian::{gramian, observed_gramian};
+pub use groups::{GroupPopularity, GroupTree};
 pub use ials::{
     AUTOMATIC_REGULARIZATION, Epoch, Factors, IalsParameters, solve_users, train_ials, train_ials_observed,
 };

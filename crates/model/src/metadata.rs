@@ -1,16 +1,16 @@
 //! Embeddings of films from their metadata, for films of which little or nothing was learned: learned embeddings are regressed
 //! on sparse features (Gantner et al. 2010, "Learning Attribute-to-Feature Mappings for Cold-Start Recommendations"), and
-//! a film with `n` interactions takes the mean of what was learned and what its metadata say, weighted `n` to `worth`. How
-//! many interactions metadata are worth, and how strongly the regression is held back, is what ranks held-out films best
-//! for users who were folded in without them.
+//! a film with `n` interactions points where the mean of what was learned and what its metadata say does, weighted `n` to
+//! `worth`. How many interactions metadata are worth, and how strongly the regression is held back, is what ranks held-out
+//! films best for users who were folded in without them.
 
 use cinedex_domain::FoldInSettings;
-use cinedex_vectors::{Csr, MatrixView};
+use cinedex_vectors::{Csr, MatrixView, norm, normalize, scale};
 use serde::Serialize;
 
 use crate::Factors;
 use crate::feature_regression::FeatureRegression;
-use crate::metadata_trial::MetadataTrial;
+use crate::metadata_trial::{MetadataTrial, mean};
 
 /// Ridges that are tried, in known films.
 const RIDGES: [f64; 7] = [0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0];
@@ -19,6 +19,7 @@ const HALF_KNOWN: [f64; 4] = [1.0, 10.0, 100.0, 1000.0];
 /// Taken where there are too few films to learn from: the middle of what MovieLens 100K, latest-small and 1M say.
 const UNTRIED: MetadataSettings = MetadataSettings { ridge: 10.0, half_known: 10.0, worth: 3.0 };
 /// Numbers of interactions that metadata may be worth: four a decade from 0.1 to 1000.
+const LEAST_WORTH: f64 = 0.1;
 const WORTH_STEPS: i32 = 16;
 
 /// What is learned about how much to trust metadata.
@@ -76,19 +77,15 @@ impl MovieMetadata {
         let mut settings = UNTRIED;
         if trial.movie_count() > 0 {
             let judge = |settings| {
-                trial.unseen_quality(&fit(factors.movies.view(), features, &settings, |movie| {
+                trial.unseen_gains(&fit(factors.movies.view(), features, &settings, |movie| {
                     trial.known(movie)
                 }))
             };
-            settings.ridge = best(RIDGES, |ridge| judge(MetadataSettings { ridge, ..settings }));
+            settings.ridge = first_best(RIDGES, |ridge| judge(MetadataSettings { ridge, ..settings }));
             settings.half_known =
-                best(HALF_KNOWN, |half_known| judge(MetadataSettings { half_known, ..settings }));
+                first_best(HALF_KNOWN, |half_known| judge(MetadataSettings { half_known, ..settings }));
             let regression = fit(factors.movies.view(), features, &settings, |movie| trial.known(movie));
-            let revealed = trial.revealed(&regression);
-            let worths = (0..=WORTH_STEPS).map(|step| 10f64.powf(f64::from(step) / 4.0 - 1.0));
-            if !revealed.is_empty() {
-                settings.worth = best(worths, |worth| trial.revealed_quality(&revealed, worth));
-            }
+            settings.worth = learn_worth(&trial, &regression).unwrap_or(settings.worth);
         }
         let known = |movie: usize| by_movie.row(movie).0.len();
         let regression = fit(factors.movies.view(), features, &settings, known);
@@ -100,7 +97,7 @@ impl MovieMetadata {
         (!features.0.is_empty()).then(|| self.regression.predict(features))
     }
 
-    /// The mean of what was learned of a film from its interactions and what its metadata say.
+    /// What was learned of a film from its interactions, turned towards what its metadata say; with none the latter.
     pub fn combine(&self, learned: &[f32], interactions: usize, predicted: &[f32]) -> Vec<f32> {
         combine(learned, interactions, predicted, self.settings.worth)
     }
@@ -111,7 +108,7 @@ impl MovieMetadata {
     }
 }
 
-/// Gives every film that has a feature the mean of its learned embedding and the one that its metadata say, see
+/// Turns every film that has a feature towards the embedding that its metadata say, see
 /// [`MovieMetadata`]: without interactions that is the prediction, with many practically what was learned. A film without features
 /// stays as it is, one of zeros among them. Arguments as in [`MovieMetadata::learn`].
 pub fn complete_movie_factors(
@@ -143,14 +140,42 @@ pub fn complete_movie_factors(
     }
 }
 
-/// The weighted mean of two embeddings of one film.
+/// The worth that ranks films of few interactions best, among those that rank well-known films as well as what was learned of
+/// them alone: on average over users not worse by more than the standard error of the difference. `None` if no film has enough
+/// interactions.
+fn learn_worth(trial: &MetadataTrial<'_>, regression: &FeatureRegression) -> Option<f64> {
+    let known = trial.known_revealed(regression);
+    let learned_alone = trial.revealed_gains(&known, 0.0);
+    let costs_nothing = |worth: &f64| {
+        let (difference, error) = paired_difference(&trial.revealed_gains(&known, *worth), &learned_alone);
+        difference >= -error
+    };
+    let worths =
+        (0..=WORTH_STEPS).map(|step| LEAST_WORTH * 10f64.powf(f64::from(step) / 4.0)).filter(costs_nothing);
+    let few = trial.few_revealed(regression);
+    let quality = |worth| few.iter().map(|revealed| mean(&trial.revealed_gains(revealed, worth))).sum();
+    let worth = best(worths, quality);
+    (!few.is_empty()).then_some(if worth.is_nan() { LEAST_WORTH } else { worth })
+}
+
+/// Where the weighted mean of two embeddings of one film points, as long as what was learned. How popular a film is shows long
+/// before whom it is for, so the length takes after the prediction only as if that were one more interaction.
 pub(crate) fn combine(learned: &[f32], interactions: usize, predicted: &[f32], worth: f64) -> Vec<f32> {
-    let trust = (worth / (interactions as f64 + worth)) as f32;
-    learned
-        .iter()
-        .zip(predicted)
-        .map(|(learned, predicted)| learned + trust * (predicted - learned))
-        .collect()
+    if interactions == 0 {
+        return predicted.to_vec();
+    }
+    let known = interactions as f64;
+    let trust = (worth / (known + worth)) as f32;
+    let mix = |(learned, predicted): (&f32, &f32)| learned + trust * (predicted - learned);
+    let mut mean: Vec<f32> = learned.iter().zip(predicted).map(mix).collect();
+    let length = (f64::from(norm(learned)) * known + f64::from(norm(predicted)) * worth.min(1.0))
+        / (known + worth.min(1.0));
+    if normalize(&mut mean) {
+        scale(length as f32, &mut mean);
+    } else {
+        mean.copy_from_slice(learned);
+    }
+    mean
 }
 
 /// Regresses the embeddings of described films on their features; `known` says how many interactions each was learned from.
@@ -174,6 +199,25 @@ fn best(candidates: impl IntoIterator<Item = f64>, judge: impl Fn(f64) -> f64) -
     judged
         .reduce(|best, next| if next.1 > best.1 { next } else { best })
         .map_or(f64::NAN, |(candidate, _)| candidate)
+}
+
+/// The candidate whose users gain most; a later one has to be better than an earlier one by more than the standard error of
+/// the difference.
+fn first_best(candidates: impl IntoIterator<Item = f64>, gains: impl Fn(f64) -> Vec<f64>) -> f64 {
+    let judged = candidates.into_iter().map(|candidate| (candidate, gains(candidate)));
+    let better = |best: (f64, Vec<f64>), next: (f64, Vec<f64>)| {
+        let (difference, error) = paired_difference(&next.1, &best.1);
+        if difference > error { next } else { best }
+    };
+    judged.reduce(better).map_or(f64::NAN, |(candidate, _)| candidate)
+}
+
+/// Mean of `gains` less `others` over users, and its standard error.
+fn paired_difference(gains: &[f64], others: &[f64]) -> (f64, f64) {
+    let differences: Vec<f64> = gains.iter().zip(others).map(|(gain, other)| gain - other).collect();
+    let difference = mean(&differences);
+    let squares: f64 = differences.iter().map(|value| (value - difference).powi(2)).sum();
+    (difference, squares.sqrt() / differences.len().max(1) as f64)
 }
 
 #[cfg(test)]
@@ -240,11 +284,23 @@ mod tests {
 
     #[test]
     fn without_interactions_it_is_the_prediction_and_with_many_what_was_learned() {
-        let (learned, predicted) = ([1.0, -2.0], [3.0, 4.0]);
-        assert_eq!(combine(&learned, 0, &predicted, 3.0), predicted);
-        assert_eq!(combine(&learned, 3, &predicted, 3.0), [2.0, 1.0]);
-        let many = combine(&learned, 1_000_000, &predicted, 3.0);
-        assert!(many.iter().zip(learned).all(|(many, learned)| (many - learned).abs() < 1e-4), "{many:?}");
+        let (learned, predicted) = ([3.0, -4.0], [0.3, 0.4]);
+        let near = |found: Vec<f32>, expect: [f32; 2], slack: f32| {
+            assert!(
+                found.iter().zip(expect).all(|(found, expect)| (found - expect).abs() < slack),
+                "{found:?}"
+            );
+        };
+        near(combine(&learned, 0, &predicted, 3.0), predicted, 1e-9);
+        near(combine(&learned, 1_000_000, &predicted, 3.0), learned, 1e-4);
+        near(combine(&learned, 10, &predicted, 0.0), learned, 1e-6);
+        // The mean is (1.65, -1.8); three interactions of length 5 and one of length 0.5.
+        near(
+            combine(&learned, 3, &predicted, 3.0),
+            [1.65 * 3.875 / 2.441_823, -1.8 * 3.875 / 2.441_823],
+            1e-4,
+        );
+        near(combine(&learned, 1, &[-3.0, 4.0], 1.0), learned, 1e-6);
     }
 
     #[test]

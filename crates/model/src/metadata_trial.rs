@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 
-use cinedex_domain::{FoldInSettings, MovieIndex};
+use cinedex_domain::{FoldInSettings, LIKED, MovieIndex};
 use cinedex_vectors::{Csr, Matrix, inner_products};
 use rayon::prelude::*;
 
@@ -39,9 +39,10 @@ pub(crate) struct MetadataTrial<'a> {
     user_gramian: Matrix,
 }
 
-/// Held-out films of which as many interactions were revealed: learned embeddings, predicted ones, and who is to be found.
+/// Held-out films of which some interactions were revealed: how many of each, learned embeddings, predicted ones, and who is
+/// to be found.
 pub(crate) struct Revealed {
-    interactions: usize,
+    interactions: Vec<usize>,
     learned: Matrix,
     predicted: Matrix,
     cases: Vec<Case>,
@@ -64,7 +65,8 @@ impl<'a> MetadataTrial<'a> {
         features: &'a Csr<f32>,
         fold_in: FoldInSettings,
     ) -> Self {
-        let likes = |movie: u32| by_movie.row(movie as usize).1.iter().filter(|&&value| value > 0.0).count();
+        let likes =
+            |movie: u32| by_movie.row(movie as usize).1.iter().filter(|&&value| value >= LIKED).count();
         let described = |movie: &u32| !features.row(*movie as usize).0.is_empty();
         let mut movies: Vec<u32> = (0..by_movie.row_count() as u32)
             .filter(described)
@@ -83,7 +85,8 @@ impl<'a> MetadataTrial<'a> {
             |user: &u32| by_user.row(*user as usize).0.iter().any(|&movie| held_out[movie as usize]);
         let mut users: Vec<u32> = (0..by_user.row_count() as u32).filter(concerned).collect();
         users.sort_by_key(|&user| mixed(user));
-        users.truncate(MOST_USERS);
+        // The others stay, so that what is known of a film without the trial's users stays known.
+        users.truncate((users.len() / 2).clamp(1, MOST_USERS));
         let mut trial = Self {
             by_movie,
             features,
@@ -108,41 +111,69 @@ impl<'a> MetadataTrial<'a> {
         if self.held_out[movie] { 0 } else { self.by_movie.row(movie).0.len() }
     }
 
-    /// NDCG of the held-out films, ranked for each user by predictions from features alone.
-    pub(crate) fn unseen_quality(&self, regression: &FeatureRegression) -> f64 {
+    /// NDCG of each user of the held-out films, ranked by predictions from features alone.
+    pub(crate) fn unseen_gains(&self, regression: &FeatureRegression) -> Vec<f64> {
         let predicted = self.predicted(regression, &self.movies);
-        self.quality(&predicted, &self.cases(&self.movies, 0))
+        self.gains(&predicted, &self.cases(&self.movies, 0))
     }
 
     /// Held-out films with some interactions revealed, for each number of them that enough films have.
-    pub(crate) fn revealed(&self, regression: &FeatureRegression) -> Vec<Revealed> {
-        let solver = FoldIn::new(self.user_factors.view(), self.user_gramian.view(), self.fold_in);
+    pub(crate) fn few_revealed(&self, regression: &FeatureRegression) -> Vec<Revealed> {
         let reveal = |&interactions: &usize| {
             let enough = |movie: &&u32| self.interactions(**movie).len() > interactions;
             let movies: Vec<u32> = self.movies.iter().filter(enough).copied().collect();
-            let rows: Vec<Vec<f32>> = movies
-                .par_iter()
-                .map(|&movie| solver.vector(&self.interactions(movie)[..interactions]))
-                .collect();
-            let learned = Matrix::from_packed(self.user_factors.dimension(), rows.concat());
-            let predicted = self.predicted(regression, &movies);
-            Revealed { interactions, learned, predicted, cases: self.cases(&movies, interactions) }
+            let first = |movie: u32| self.interactions(movie)[..interactions].to_vec();
+            self.reveal(regression, &movies, first, interactions)
         };
-        REVEALED.iter().map(reveal).filter(|revealed| revealed.learned.rows() >= FEWEST_MOVIES).collect()
+        REVEALED.iter().map(reveal).filter(|revealed| revealed.interactions.len() >= FEWEST_MOVIES).collect()
     }
 
-    /// Mean NDCG over the numbers of interactions revealed, where metadata are worth so many.
-    pub(crate) fn revealed_quality(&self, all: &[Revealed], worth: f64) -> f64 {
-        let quality = |revealed: &Revealed| {
-            let mut movies = revealed.learned.clone();
-            for row in 0..movies.rows() {
-                let (learned, predicted) = (revealed.learned.row(row), revealed.predicted.row(row));
-                let combined = combine(learned, revealed.interactions, predicted, worth);
-                movies.row_mut(row).copy_from_slice(&combined);
-            }
-            self.quality(&movies, &revealed.cases)
+    /// Held-out films with all that users outside of the trial said of them.
+    pub(crate) fn known_revealed(&self, regression: &FeatureRegression) -> Revealed {
+        let mut in_trial = vec![false; self.user_factors.rows()];
+        for &user in &self.users {
+            in_trial[user as usize] = true;
+        }
+        let of_others = |movie: u32| {
+            let (users, values) = self.by_movie.row(movie as usize);
+            let entries = users.iter().zip(values).filter(|(user, _)| !in_trial[**user as usize]);
+            entries.map(|(&user, &value)| (MovieIndex(user), value)).collect()
         };
-        all.iter().map(quality).sum::<f64>() / all.len().max(1) as f64
+        self.reveal(regression, &self.movies, of_others, 0)
+    }
+
+    /// NDCG of each user where metadata are worth so many interactions.
+    pub(crate) fn revealed_gains(&self, revealed: &Revealed, worth: f64) -> Vec<f64> {
+        let mut movies = revealed.learned.clone();
+        for (row, &interactions) in revealed.interactions.iter().enumerate() {
+            let (learned, predicted) = (revealed.learned.row(row), revealed.predicted.row(row));
+            movies.row_mut(row).copy_from_slice(&combine(learned, interactions, predicted, worth));
+        }
+        self.gains(&movies, &revealed.cases)
+    }
+
+    /// Solves the films' own equations from the interactions that `entries` says; of those with users of the trial the first
+    /// `revealed` are no targets.
+    fn reveal(
+        &self,
+        regression: &FeatureRegression,
+        movies: &[u32],
+        entries: impl Fn(u32) -> Vec<(MovieIndex, f32)> + Sync,
+        revealed: usize,
+    ) -> Revealed {
+        // The equation of a film is that of a user with the sides exchanged.
+        let solver = FoldIn::new(self.user_factors.view(), self.user_gramian.view(), self.fold_in);
+        let solve = |&movie: &u32| {
+            let entries = entries(movie);
+            (entries.len(), solver.vector(&entries))
+        };
+        let (interactions, rows): (Vec<usize>, Vec<Vec<f32>>) = movies.par_iter().map(solve).unzip();
+        Revealed {
+            interactions,
+            learned: Matrix::from_packed(self.user_factors.dimension(), rows.concat()),
+            predicted: self.predicted(regression, movies),
+            cases: self.cases(movies, revealed),
+        }
     }
 
     fn fold_users(&mut self, movies: &Matrix, by_user: &Csr<f32>) {
@@ -193,7 +224,7 @@ impl<'a> MetadataTrial<'a> {
                 let case = &mut cases[rows[user.row()]];
                 if order < revealed {
                     case.left_out.push(position);
-                } else if value > 0.0 {
+                } else if value >= LIKED {
                     case.targets.push(position);
                 }
             }
@@ -202,21 +233,23 @@ impl<'a> MetadataTrial<'a> {
         cases
     }
 
-    /// Mean NDCG over users, of the whole ranking; equal scores share their places.
-    fn quality(&self, movies: &Matrix, cases: &[Case]) -> f64 {
-        let gains: Vec<f64> = cases
-            .par_iter()
-            .map(|case| {
-                let mut scores = vec![0.0; movies.rows()];
-                inner_products(movies.view(), self.user_factors.row(case.user as usize), &mut scores);
-                case.left_out.iter().for_each(|&movie| scores[movie as usize] = f32::NAN);
-                let gain = |&movie: &u32| discount(place(&scores, scores[movie as usize]));
-                let ideal: f64 = (0..case.targets.len()).map(|place| discount(place as f64)).sum();
-                case.targets.iter().map(gain).sum::<f64>() / ideal
-            })
-            .collect();
-        gains.iter().sum::<f64>() / cases.len().max(1) as f64
+    /// NDCG of each user, of the whole ranking; equal scores share their places.
+    fn gains(&self, movies: &Matrix, cases: &[Case]) -> Vec<f64> {
+        let gain = |case: &Case| {
+            let mut scores = vec![0.0; movies.rows()];
+            inner_products(movies.view(), self.user_factors.row(case.user as usize), &mut scores);
+            case.left_out.iter().for_each(|&movie| scores[movie as usize] = f32::NAN);
+            let gain = |&movie: &u32| discount(place(&scores, scores[movie as usize]));
+            let ideal: f64 = (0..case.targets.len()).map(|place| discount(place as f64)).sum();
+            case.targets.iter().map(gain).sum::<f64>() / ideal
+        };
+        cases.par_iter().map(gain).collect()
     }
+}
+
+/// The mean; 0 of nothing.
+pub(crate) fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
 /// The place of a score from 0: in the middle of those equal to it.

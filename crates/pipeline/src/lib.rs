@@ -23,6 +23,9 @@
 //! ```
 
 mod checkpoint;
+mod cold;
+mod cold_movies;
+mod cold_users;
 mod demo;
 mod error;
 mod evaluation;
@@ -35,6 +38,9 @@ mod served;
 mod test_world;
 mod training;
 
+pub use cold::{ColdEvaluation, ColdRanking, Difference, Figure};
+pub use cold_movies::{ColdMoviesRequest, evaluate_cold_movies};
+pub use cold_users::{ColdUsersRequest, evaluate_cold_users};
 pub use demo::{DEMO_NAME, DemoReport, prepare_demo};
 pub use error::PipelineError;
 pub use evaluation::{

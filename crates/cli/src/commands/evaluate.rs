@@ -6,11 +6,22 @@ use cinedex_pipeline::{
     EvaluateRequest, HeldOutFiles, ProtocolKind, SplitFiles, evaluate_dataset, evaluate_files,
 };
 
-use super::{Context, NEVER, train};
+use super::{Context, NEVER, cold, train};
 use crate::arguments::{EvaluateArguments, ProtocolName};
 use crate::terminal::{self, ProgressView};
 
 pub(super) fn run(context: &Context, flags: &EvaluateArguments) -> Result<()> {
+    if let Some(name) = &flags.name {
+        match flags.protocol {
+            ProtocolName::ColdMovies => {
+                return cold::movies(context, name, train::parameters(&flags.trainer));
+            }
+            ProtocolName::ColdUsers => {
+                return cold::users(context, name, train::parameters(&flags.trainer).seed);
+            }
+            ProtocolName::Strong | ProtocolName::Temporal => {}
+        }
+    }
     let request = request(context, flags)?;
     let view = ProgressView::new();
     let progress = |step: cinedex_domain::Step<'_>| view.show(step);
@@ -18,8 +29,8 @@ pub(super) fn run(context: &Context, flags: &EvaluateArguments) -> Result<()> {
         (None, Some(files)) => evaluate_files(&context.indexes(), &files, &request, &progress, &NEVER)?,
         (name, _) => {
             let protocol = match flags.protocol {
-                ProtocolName::Strong => ProtocolKind::Strong,
                 ProtocolName::Temporal => ProtocolKind::Temporal,
+                _ => ProtocolKind::Strong,
             };
             let name = name.as_deref().unwrap_or_default();
             let (data, indexes) = (context.data(), context.indexes());
