@@ -4,6 +4,7 @@
 //! - [`train`] learns a model from a data set and stores it beside it.
 //! - [`build_and_publish`] makes a bundle of a data set and a model, and makes it live if it passes the [`Gate`].
 //! - [`evaluate_dataset`] and [`evaluate_files`] judge models on held-out interactions.
+//! - [`tune_dataset`] and [`tune_files`] choose settings on a validation part.
 //! - [`prepare_demo`] does all of it for the embedded demo world.
 //!
 //! ```no_run
@@ -34,6 +35,7 @@ mod served;
 #[cfg(test)]
 mod test_world;
 mod training;
+mod tuning;
 
 pub use demo::{DEMO_NAME, DemoReport, prepare_demo};
 pub use error::PipelineError;
@@ -44,3 +46,7 @@ pub use features::{MovieFeatures, movie_features};
 pub use preference_matrix::preference_matrix;
 pub use publication::{BuildRequest, Gate, PublishReport, build_and_publish};
 pub use training::{TrainReport, TrainRequest, model_path, train};
+pub use tuning::{
+    Budget, Difference, FixedSettings, Trial, TrialObserver, TuneFiles, TuneReport, TuneRequest, Tuned,
+    TunedSettings, tune_dataset, tune_files, tuned_settings,
+};
