@@ -4,7 +4,21 @@ use crate::support::Place;
 
 /// Every command, and what its help has to say: arguments, units, defaults.
 const COMMANDS: &[(&[&str], &[&str])] = &[
-    (&[], &["demo", "dataset", "train", "evaluate", "index", "similar", "recommend", "popular", "serve"]),
+    (
+        &[],
+        &[
+            "demo",
+            "dataset",
+            "train",
+            "tune",
+            "evaluate",
+            "index",
+            "similar",
+            "recommend",
+            "popular",
+            "serve",
+        ],
+    ),
     (&["demo"], &["--dataset", "--bind", "127.0.0.1:8080", "--prepare-only"]),
     (&["dataset"], &["import", "enrich", "download", "list", "show"]),
     (&["dataset", "import"], &["movielens", "csv", "parquet", "demo"]),
@@ -26,6 +40,18 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
     (
         &["train"],
         &["--dim", "128", "--epochs", "16", "--regularization", "--unobserved-weight", "--seed", "--threads"],
+    ),
+    (
+        &["tune"],
+        &[
+            "--protocol",
+            "--train",
+            "--budget-seconds",
+            "--trials",
+            "--min-coverage",
+            "--output",
+            "--no-train",
+        ],
     ),
     (
         &["evaluate"],

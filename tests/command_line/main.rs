@@ -8,3 +8,4 @@ mod help;
 mod refusals;
 #[path = "../support/mod.rs"]
 mod support;
+mod tuning;

@@ -225,3 +225,32 @@ fn settings_are_checked_first_and_held_out_files_read_last() {
         (1.0, 1.0, Some(1))
     );
 }
+
+/// Tunes on the training file alone, and judges the blend of what was chosen, iALS alone and recent popularity on the test.
+fn tuned_over_time(shared: &Path, more: &[&str]) -> Value {
+    let file = |name: &str| text(&shared.join("splits/ml-1m-temporal-global").join(name));
+    let (place, train, held_out) = (Place::new(), file("train.csv"), file("test.csv"));
+    let tune = ["tune", "--train", &train, "--dim", "32", "--trials", "30"];
+    let tuned = place.json(&[&tune[..], more].concat());
+    let flags: Vec<&str> = tuned["flags"].as_str().unwrap().split(' ').collect();
+    let models = ["--model", "blend", "--model", "ials", "--model", "recent-popularity"];
+    place.json(&[&["evaluate", "--train", &train, "--held-out", &held_out][..], &models, &flags].concat())
+}
+
+#[test]
+fn a_tuned_mix_beats_both_of_its_parts_over_time() {
+    let Some(shared) = shared() else { return };
+    let judged = tuned_over_time(&shared, &[]);
+    let of = |name| [0, 1, 2].map(|model| metric(&judged[model], name));
+    let (ndcg, recall) = (of("ndcg@10"), of("recall@10"));
+    assert!(ndcg[0] >= 0.206 && ndcg[0] > ndcg[1] && ndcg[0] > ndcg[2], "ndcg@10 {ndcg:?}");
+    assert!(recall[0] >= 0.065 && recall[0] > recall[1] && recall[0] > recall[2], "recall@10 {recall:?}");
+}
+
+#[test]
+fn a_mix_that_is_tuned_to_stay_diverse_does() {
+    let Some(shared) = shared() else { return };
+    let judged = &tuned_over_time(&shared, &["--min-coverage", "0.065"])[0];
+    let (ndcg, coverage) = (metric(judged, "ndcg@10"), metric(judged, "coverage@10"));
+    assert!(ndcg >= 0.202 && coverage > 0.065, "ndcg@10 {ndcg}, coverage@10 {coverage}");
+}

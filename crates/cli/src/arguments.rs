@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Dataset(DatasetCommand),
     /// Learn embeddings from a data set.
     Train(TrainArguments),
+    /// Choose settings on a validation part, and train with them.
+    Tune(TuneArguments),
     /// Judge models on held-out interactions.
     Evaluate(EvaluateArguments),
     /// Build, list, verify, activate and remove bundles.
@@ -254,6 +256,9 @@ pub(crate) struct TrainerArguments {
     /// Weight of each unobserved pair.
     #[arg(long)]
     pub(crate) unobserved_weight: Option<f32>,
+    /// Exponent with which regularisation follows frequency.
+    #[arg(long)]
+    pub(crate) frequency_exponent: Option<f32>,
     /// Seed of the initial embeddings.
     #[arg(long)]
     pub(crate) seed: Option<u64>,
@@ -282,6 +287,9 @@ pub(crate) struct TrainArguments {
     /// Keep where a long training is this often; the same command goes on from there after an interruption.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     pub(crate) checkpoint_seconds: u64,
+    /// Leave out what `tune` has chosen for this model; single settings are overridden by their flags.
+    #[arg(long)]
+    pub(crate) untuned: bool,
     /// Settings.
     #[command(flatten)]
     pub(crate) trainer: TrainerArguments,
@@ -298,6 +306,64 @@ pub(crate) enum ProtocolName {
     ColdMovies,
     /// Of users nothing is known but place, gender and age: what is popular in their groups.
     ColdUsers,
+}
+
+/// For which protocol settings are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TunedProtocol {
+    /// Users unknown in training.
+    Strong,
+    /// What known users like last.
+    Temporal,
+}
+
+/// What to tune, on what and how long.
+#[derive(Debug, Args)]
+pub(crate) struct TuneArguments {
+    /// Name of the data set; or use --train.
+    #[arg(required_unless_present = "train", conflicts_with = "train")]
+    pub(crate) name: Option<String>,
+    /// How settings are judged.
+    #[arg(long, value_enum, default_value_t = TunedProtocol::Strong)]
+    pub(crate) protocol: TunedProtocol,
+    /// Name of the model.
+    #[arg(long, default_value = "ials")]
+    pub(crate) model: String,
+    /// CSV to train on: user, item, and the time if there is a third column; without validation files its last part by time
+    /// is what settings are judged on.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) train: Option<PathBuf>,
+    /// CSV of what is folded in for each user of the validation.
+    #[arg(long, value_name = "FILE", requires_all = ["train", "validation_held_out"])]
+    pub(crate) validation_fold_in: Option<PathBuf>,
+    /// CSV of what is to be found of them.
+    #[arg(long, value_name = "FILE", requires_all = ["train", "validation_fold_in"])]
+    pub(crate) validation_held_out: Option<PathBuf>,
+    /// With --train: write what was chosen to this file as JSON, and keep trials beside it.
+    #[arg(long, value_name = "FILE", requires = "train")]
+    pub(crate) output: Option<PathBuf>,
+    /// Seconds of the search, those of an interrupted one included [default: 120].
+    #[arg(long, value_name = "SECONDS", conflicts_with = "trials")]
+    pub(crate) budget_seconds: Option<f64>,
+    /// Trials of the search instead, which makes it depend on the seed alone.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) trials: Option<usize>,
+    /// Least share of the films that lists must show, 0 to 1: those of the users who are judged, over time of the thousand who
+    /// were active last.
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    pub(crate) min_coverage: f64,
+    /// Weight of what was liked last, in standard deviations of taste, instead of searching it.
+    #[arg(long, value_name = "WEIGHT")]
+    pub(crate) recent_weight: Option<f32>,
+    /// Share of the likes, the last by time, that counts as recent, instead of searching it.
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) recent_share: Option<f32>,
+    /// Search only: do not train a model with what was chosen.
+    #[arg(long)]
+    pub(crate) no_train: bool,
+    /// Settings that are given are not searched.
+    #[command(flatten)]
+    pub(crate) trainer: TrainerArguments,
 }
 
 /// What to judge, on what.

@@ -103,6 +103,14 @@ impl ProgressView {
         }
     }
 
+    /// Says something between two steps.
+    pub(crate) fn say(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => note(line),
+        }
+    }
+
     fn close(&self, stage: &Stage) {
         if stage.name.is_empty() {
             return;

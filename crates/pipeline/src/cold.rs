@@ -30,7 +30,7 @@ pub struct ColdRanking {
     /// Means over users by name and depth, `held-out ndcg@10`.
     pub metrics: BTreeMap<String, Figure>,
     /// Paired differences to other rankings by their names: this one less the other.
-    pub differences: BTreeMap<String, Difference>,
+    pub differences: BTreeMap<String, BTreeMap<String, Figure>>,
 }
 
 /// Mean over users and its standard error.
@@ -41,9 +41,6 @@ pub struct Figure {
     /// Standard error of the mean.
     pub standard_error: f64,
 }
-
-/// Differences by metric.
-pub type Difference = BTreeMap<String, Figure>;
 
 /// One user: what is neither candidate nor target, and what is to be found.
 pub(crate) struct ColdCase {

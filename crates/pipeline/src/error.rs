@@ -82,6 +82,35 @@ pub enum PipelineError {
         #[source]
         source: std::io::Error,
     },
+    /// The trials of a tuning cannot be kept or read.
+    #[error("cannot keep the trials of the tuning in {}: {source}", path.display())]
+    TuningLog {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A validation part that cannot tell settings apart.
+    #[error(
+        "too few users to tune on: {users} in the validation part, at least {needed} are needed; train with the defaults, or import more"
+    )]
+    TooFewToTune {
+        /// The users there are.
+        users: usize,
+        /// The users needed.
+        needed: usize,
+    },
+    /// A setting of a tuning that cannot be.
+    #[error("{setting} is {found}: it must be {expected}")]
+    Tuning {
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
     /// A split without users to judge.
     #[error("nothing to judge: no user of {held_out} has a movie to find that training knows")]
     NothingToJudge {

@@ -4,6 +4,7 @@
 //! - [`train`] learns a model from a data set and stores it beside it.
 //! - [`build_and_publish`] makes a bundle of a data set and a model, and makes it live if it passes the [`Gate`].
 //! - [`evaluate_dataset`] and [`evaluate_files`] judge models on held-out interactions.
+//! - [`tune_dataset`] and [`tune_files`] choose settings on a validation part.
 //! - [`prepare_demo`] does all of it for the embedded demo world.
 //!
 //! ```no_run
@@ -37,8 +38,9 @@ mod served;
 #[cfg(test)]
 mod test_world;
 mod training;
+mod tuning;
 
-pub use cold::{ColdEvaluation, ColdRanking, Difference, Figure};
+pub use cold::{ColdEvaluation, ColdRanking, Figure};
 pub use cold_movies::{ColdMoviesRequest, evaluate_cold_movies};
 pub use cold_users::{ColdUsersRequest, evaluate_cold_users};
 pub use demo::{DEMO_NAME, DemoReport, prepare_demo};
@@ -50,3 +52,7 @@ pub use features::{MovieFeatures, movie_features};
 pub use preference_matrix::preference_matrix;
 pub use publication::{BuildRequest, Gate, PublishReport, build_and_publish};
 pub use training::{TrainReport, TrainRequest, model_path, train};
+pub use tuning::{
+    Budget, Difference, FixedSettings, Trial, TrialObserver, TuneFiles, TuneReport, TuneRequest, Tuned,
+    TunedSettings, tune_dataset, tune_files, tuned_settings,
+};

@@ -19,7 +19,7 @@ use serde_json::json;
 
 use crate::checkpoint::Checkpoint;
 use crate::evaluation::{case, matrix};
-use crate::{PipelineError, movie_features, preference_matrix};
+use crate::{PipelineError, Tuned, movie_features, preference_matrix};
 
 /// What to learn from and how.
 #[derive(Debug, Clone)]
@@ -40,6 +40,8 @@ pub struct TrainRequest {
     pub early_stopping: bool,
     /// How long a training may run before it keeps where it is.
     pub checkpoint_interval: Duration,
+    /// What the settings come from, if they were tuned; kept in `model.json`.
+    pub tuned: Option<Tuned>,
 }
 
 impl Default for TrainRequest {
@@ -56,6 +58,22 @@ impl Default for TrainRequest {
             metadata: true,
             early_stopping: false,
             checkpoint_interval: Duration::from_mins(1),
+            tuned: None,
+        }
+    }
+}
+
+impl TrainRequest {
+    /// The same with what a tuning chose.
+    #[must_use]
+    pub fn with_tuned(self, tuned: Tuned) -> Self {
+        let settings = &tuned.settings;
+        Self {
+            parameters: settings.parameters(&self.parameters),
+            policy: settings.policy(&self.policy),
+            blend: settings.blend(self.blend),
+            tuned: Some(tuned),
+            ..self
         }
     }
 }
@@ -142,9 +160,10 @@ pub fn train(
     };
     let mut factors = train_ials_observed(&matrix, &parameters, from, &mut keep, progress, cancel)?;
     failed?;
-    let metadata = match request.metadata {
-        true => Some(complete(&dataset, &matrix, &mut factors, &parameters, progress, cancel)?),
-        false => None,
+    let metadata = if request.metadata {
+        Some(complete(&dataset, &matrix, &mut factors, &parameters, progress, cancel)?)
+    } else {
+        None
     };
     let train_seconds = began.elapsed().as_secs_f64();
     model.manifest.parameters["metadata"] = json!(metadata);
@@ -221,7 +240,10 @@ fn model(dataset: &Dataset, request: &TrainRequest, parameters: &IalsParameters)
             preference: request.policy.clone(),
             rating_scale: dataset.manifest.rating_scale,
         },
-        parameters: json!({ "ials": parameters }),
+        parameters: match &request.tuned {
+            Some(tuned) => json!({ "ials": parameters, "tuned": tuned }),
+            None => json!({ "ials": parameters }),
+        },
         data_set: Some(DataSetReference {
             name: dataset.manifest.name.clone(),
             sha256: dataset.manifest.sha256().to_owned(),

@@ -9,6 +9,7 @@ mod query;
 mod serve;
 mod tables;
 mod train;
+mod tune;
 
 use std::sync::atomic::AtomicBool;
 
@@ -45,6 +46,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         Command::Demo(flags) => demo::run(context, &flags),
         Command::Dataset(command) => dataset::run(&context, command),
         Command::Train(flags) => train::run(&context, &flags),
+        Command::Tune(flags) => tune::run(&context, &flags),
         Command::Evaluate(flags) => evaluate::run(&context, &flags),
         Command::Index(command) => index::run(&context, command),
         Command::Similar { movie, k } => query::similar(&context, &movie, k),

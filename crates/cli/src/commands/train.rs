@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use cinedex_domain::PreferencePolicy;
-use cinedex_model::{AUTOMATIC_REGULARIZATION, IalsParameters};
-use cinedex_pipeline::{TrainRequest, train};
+use cinedex_model::IalsParameters;
+use cinedex_pipeline::{TrainRequest, train, tuned_settings};
 use serde_json::json;
 
 use super::{Context, NEVER};
@@ -14,38 +14,52 @@ use crate::terminal::{self, ProgressView, thousands};
 
 /// Lays the flags over the defaults.
 pub(super) fn parameters(flags: &TrainerArguments) -> IalsParameters {
-    let default = IalsParameters::default();
+    overlaid(flags, TrainRequest::default().parameters)
+}
+
+fn overlaid(flags: &TrainerArguments, base: IalsParameters) -> IalsParameters {
     IalsParameters {
-        dimension: flags.dim.unwrap_or(default.dimension),
-        epochs: flags.epochs.unwrap_or(default.epochs),
-        regularization: flags.regularization.unwrap_or(AUTOMATIC_REGULARIZATION),
-        unobserved_weight: flags.unobserved_weight.unwrap_or(default.unobserved_weight),
-        seed: flags.seed.unwrap_or(default.seed),
-        threads: flags.threads.unwrap_or(default.threads),
-        ..default
+        dimension: flags.dim.unwrap_or(base.dimension),
+        epochs: flags.epochs.unwrap_or(base.epochs),
+        regularization: flags.regularization.unwrap_or(base.regularization),
+        unobserved_weight: flags.unobserved_weight.unwrap_or(base.unobserved_weight),
+        frequency_exponent: flags.frequency_exponent.unwrap_or(base.frequency_exponent),
+        seed: flags.seed.unwrap_or(base.seed),
+        threads: flags.threads.unwrap_or(base.threads),
+        ..base
     }
 }
 
 /// Lays the flags over the configuration.
 pub(super) fn policy(context: &Context, flags: &TrainerArguments) -> PreferencePolicy {
-    let configured = &context.configuration.preference;
-    PreferencePolicy {
-        half_life_days: flags.half_life_days.or(configured.half_life_days),
-        ..configured.clone()
-    }
+    aged(flags, context.configuration.preference.clone())
+}
+
+fn aged(flags: &TrainerArguments, base: PreferencePolicy) -> PreferencePolicy {
+    PreferencePolicy { half_life_days: flags.half_life_days.or(base.half_life_days), ..base }
 }
 
 pub(super) fn run(context: &Context, flags: &TrainArguments) -> Result<()> {
-    let request = TrainRequest {
+    let tuned = if flags.untuned { None } else { tuned_settings(&context.data(), &flags.name, &flags.model) };
+    let default = TrainRequest {
         dataset: flags.name.clone(),
         model: flags.model.clone(),
-        parameters: parameters(&flags.trainer),
-        policy: policy(context, &flags.trainer),
+        policy: context.configuration.preference.clone(),
         metadata: !flags.no_metadata,
         early_stopping: flags.early_stopping,
         checkpoint_interval: Duration::from_secs(flags.checkpoint_seconds),
         ..TrainRequest::default()
     };
+    let base = match tuned {
+        Some(tuned) => {
+            terminal::note(&format!("with what was tuned for {} {}", tuned.protocol, tuned.objective));
+            default.with_tuned(tuned)
+        }
+        None => default,
+    };
+    let policy = aged(&flags.trainer, base.policy.clone());
+    let parameters = overlaid(&flags.trainer, base.parameters.clone());
+    let request = TrainRequest { parameters, policy, ..base };
     let view = ProgressView::new();
     let report = train(&context.data(), &request, &|step| view.show(step), &NEVER)?;
     drop(view);
