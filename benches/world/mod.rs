@@ -35,7 +35,7 @@ impl World {
     pub fn bundle_with_recent(&self, weight: f32) -> Bundle {
         let path = |model: &str| model_path(&self.data, self.name, model).expect("a plain name");
         let mut model = Model::read(&path("ials"), &ModelColumns::default()).expect("a good model");
-        model.manifest.name = "recent".to_owned();
+        "recent".clone_into(&mut model.manifest.name);
         model.manifest.settings.blend.recent_weight = weight;
         model.write(&path("recent")).expect("writable");
         let (dataset, name) = (self.name.to_owned(), "recent".to_owned());

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -142,12 +143,49 @@ fn ials_of_64_dimensions_reaches_its_bar_on_ml_1m() {
     check_shape(&judged, "ials");
     assert_eq!(judged["dimension"], 64);
     let (recall, ndcg) = (metric(&judged, "recall@20"), metric(&judged, "ndcg@100"));
+    let deeper = metric(&judged, "recall@50");
     println!(
         "ml-1m, iALS, 64 dimensions: recall@20 {recall:.4}, ndcg@100 {ndcg:.4}, {} s",
         judged["train_seconds"]
     );
-    assert!(recall >= 0.335, "recall@20 {recall}");
-    assert!(ndcg >= 0.410, "ndcg@100 {ndcg}");
+    // The published recipe reaches .3423, .4756 and .4153; seeds move recall by .003 and NDCG by .001.
+    assert!(recall >= 0.339, "recall@20 {recall}");
+    assert!(deeper >= 0.472, "recall@50 {deeper}");
+    assert!(ndcg >= 0.414, "ndcg@100 {ndcg}");
+}
+
+/// Every rating of the training users instead of their likes alone, on the published users, what is folded in of them and
+/// what is to be found.
+#[test]
+fn graded_ratings_beat_likes_alone_beyond_noise() {
+    let Some(shared) = shared() else { return };
+    let place = Place::new();
+    let split = |name: &str| {
+        let text = std::fs::read_to_string(shared.join("splits/ml-1m").join(name)).unwrap();
+        let pair = |line: &str| line.split_once(',').map(|(user, movie)| (user.to_owned(), movie.to_owned()));
+        text.lines().skip(1).filter_map(pair).collect::<Vec<_>>()
+    };
+    let users: HashSet<String> = split("train.csv").into_iter().map(|(user, _)| user).collect();
+    let known: HashSet<(String, String)> = split("test_tr.csv").into_iter().collect();
+    let ratings = std::fs::read(shared.join("datasets/ml-1m/user-movie-rating.dat")).unwrap();
+    let (mut train, mut fold_in) = (String::from("user,item,rating\n"), String::from("user,item,rating\n"));
+    for line in String::from_utf8(ratings).unwrap().lines() {
+        let fields: Vec<&str> = line.split("::").collect();
+        if users.contains(fields[0]) {
+            train += &format!("{}\n", fields.join(","));
+        } else if known.contains(&(fields[0].to_owned(), fields[1].to_owned())) {
+            fold_in += &format!("{}\n", fields.join(","));
+        }
+    }
+    let (train, fold_in) = (place.write("train.csv", train), place.write("fold_in.csv", fold_in));
+    let held_out = text(&shared.join("splits/ml-1m/test_te.csv"));
+    let files = ["evaluate", "--train", &train, "--fold-in", &fold_in, "--held-out", &held_out];
+    let models = ["--model", "ials-likes", "--model", "ials", "--dim", "256"];
+    let judged = place.json(&[&files[..], &models].concat());
+    let paired = &judged[1]["paired"]["metrics"]["ndcg@100"];
+    println!("graded {}, likes {}, {paired}", metric(&judged[1], "ndcg@100"), metric(&judged[0], "ndcg@100"));
+    assert!(metric(&judged[1], "ndcg@100") > 0.4231, "{judged}");
+    assert!(paired["difference"].as_f64().unwrap() > 0.0 && paired["within_noise"] == false, "{paired}");
 }
 
 #[test]

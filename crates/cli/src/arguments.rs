@@ -393,7 +393,8 @@ pub(crate) struct EvaluateArguments {
     /// CSV of what validation users are to find.
     #[arg(long, value_name = "FILE", requires_all = ["train", "validation_fold_in"])]
     pub(crate) validation_held_out: Option<PathBuf>,
-    /// Models: ials, ease, item-knn, popularity, recent-popularity, blend; repeat it to compare with the first.
+    /// Models: ials, ials-likes (of likes alone, where ratings grade), ease, item-knn, popularity, recent-popularity, blend;
+    /// repeat it to compare with the first.
     #[arg(long = "model", default_values_t = [String::from("ials")])]
     pub(crate) models: Vec<String>,
     /// Judge the engine as this bundle serves it, beside the models; what it was trained on is not held out from it.
@@ -405,9 +406,9 @@ pub(crate) struct EvaluateArguments {
     /// Weight of recent popularity in blend, in standard deviations of a user's taste.
     #[arg(long, default_value_t = 1.0, value_name = "WEIGHT")]
     pub(crate) recent_weight: f32,
-    /// Regularisation of ease.
-    #[arg(long, default_value_t = EaseParameters::default().regularization, value_name = "LAMBDA")]
-    pub(crate) ease_regularization: f32,
+    /// Regularisation of ease [default: by the number of users].
+    #[arg(long, value_name = "LAMBDA")]
+    pub(crate) ease_regularization: Option<f32>,
     /// Share of likes that ease is to do without in training, 0 to below 1 (EDLAE).
     #[arg(long, default_value_t = EaseParameters::default().dropout, value_name = "SHARE")]
     pub(crate) ease_dropout: f32,

@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cinedex_domain::{FoldInSettings, Progress, Step};
+use cinedex_domain::{FoldInSettings, LIKED, Progress, Step};
 use cinedex_vectors::{Csr, Matrix};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -72,18 +72,26 @@ impl Default for IalsParameters {
     }
 }
 
-/// Stands for a regularisation that [`IalsParameters::for_users`] chooses.
+/// Stands for a regularisation that [`IalsParameters::for_data`] chooses.
 pub const AUTOMATIC_REGULARIZATION: f32 = 0.0;
 
 impl IalsParameters {
-    /// With a regularisation for data of so many users where it was left to choose: `.0084 (4833 / users)^.2`, from .003 to .015.
-    /// Fitted on validation parts of MovieLens 100K, latest-small and 1M at 32 to 512 dimensions; the fewer users, the less
-    /// is known of each film.
+    /// With a regularisation for these `preferences` (users × movies) where it was left to choose: `.0084 (4833 / users)^.2`, from
+    /// .003 to .015, times `(dimension / 128)^.25` below 128 dimensions, times the root of the share of preferences from
+    /// [`LIKED`] on. Fitted on validation parts of MovieLens 100K, latest-small and 1M at 32 to 512 dimensions, of likes alone and
+    /// of all ratings: the fewer users, the less is known of each film; the fewer dimensions, the less there is to restrain; and
+    /// the frequencies that scale it count lukewarm ratings too.
     #[must_use]
-    pub fn for_users(&self, users: usize) -> Self {
-        let chosen = 0.0084 * (4833.0 / users.max(1) as f32).powf(0.2);
-        let automatic = self.regularization == AUTOMATIC_REGULARIZATION;
-        let regularization = if automatic { chosen.clamp(0.003, 0.015) } else { self.regularization };
+    pub fn for_data(&self, preferences: &Csr<f32>) -> Self {
+        if self.regularization != AUTOMATIC_REGULARIZATION {
+            return self.clone();
+        }
+        let values = preferences.values();
+        let liked = values.iter().filter(|preference| **preference >= LIKED).count();
+        let liked_share = liked.max(1) as f32 / values.len().max(1) as f32;
+        let by_users = 0.0084 * (4833.0 / preferences.row_count().max(1) as f32).powf(0.2);
+        let by_dimension = (self.dimension as f32 / 128.0).min(1.0).powf(0.25);
+        let regularization = by_users.clamp(0.003, 0.015) * by_dimension * liked_share.sqrt();
         Self { regularization, ..self.clone() }
     }
 
@@ -563,14 +571,23 @@ mod tests {
     }
 
     #[test]
-    fn the_fewer_users_the_stronger_the_regularization() {
+    fn the_fewer_users_and_the_more_likes_the_stronger_the_regularization() {
         let automatic =
             IalsParameters { regularization: AUTOMATIC_REGULARIZATION, ..IalsParameters::default() };
         assert!(automatic.validate().is_err(), "it must be chosen first");
-        let of = |users| automatic.for_users(users).regularization;
-        assert!((of(4833) - 0.0084).abs() < 1e-6 && (of(755) - 0.0122).abs() < 1e-4);
-        assert_eq!((of(0), of(10_000_000)), (0.015, 0.003));
-        assert_eq!(parameters().for_users(7), parameters());
+        let check = |dimension: usize, users: u32, preferences: &[f32], expect: f32| {
+            let cells = preferences.iter().zip(0..).map(|(preference, movie)| (0, movie, *preference));
+            let data = Csr::from_triplets(users as usize, preferences.len(), cells);
+            let found = IalsParameters { dimension, ..automatic.clone() }.for_data(&data).regularization;
+            assert!((found - expect).abs() < 1e-4, "{users} users, {dimension}: {found}");
+        };
+        check(128, 4833, &[1.0], 0.0084);
+        check(512, 755, &[1.0], 0.0122);
+        check(64, 4833, &[0.82], 0.0071);
+        check(128, 4833, &[1.0, 0.55, 0.27, 0.36], 0.0042);
+        check(128, 10_000_000, &[1.0], 0.003);
+        check(128, 0, &[], 0.015);
+        assert_eq!(parameters().for_data(&sample(3, 3)), parameters());
     }
 
     #[test]

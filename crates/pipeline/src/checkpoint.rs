@@ -7,7 +7,7 @@ use cinedex_model::{Epoch, Factors, Model, ModelColumns};
 use serde_json::json;
 
 use crate::PipelineError;
-use crate::training::trained_parameters;
+use crate::training::parameters_of;
 
 /// The checkpoint of one model; a folder that no model's name can have.
 pub(crate) struct Checkpoint {
@@ -31,7 +31,7 @@ impl Checkpoint {
         let (ids, users) = found.users?;
         let same = found.manifest.settings == model.manifest.settings
             && found.manifest.data_set == model.manifest.data_set
-            && trained_parameters(&found.manifest) == trained_parameters(&model.manifest)
+            && parameters_of(&found.manifest, "ials") == parameters_of(&model.manifest, "ials")
             && found.movie_ids == model.movie_ids
             && model.users.as_ref().is_some_and(|(expected, _)| *expected == ids);
         let factors = Factors { users, movies: found.movie_factors };

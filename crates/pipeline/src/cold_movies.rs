@@ -47,7 +47,7 @@ pub fn evaluate_cold_movies(
     let dataset = Dataset::load(data, name)?;
     let policy = PreferencePolicy::default();
     let matrix = preference_matrix(&Opinions::of(&dataset, &policy));
-    let parameters = request.parameters.for_users(matrix.row_count());
+    let parameters = request.parameters.for_data(&matrix);
     let request = &ColdMoviesRequest { parameters, ..request.clone() };
     let trial = Trial::new(&matrix, request);
     if trial.cases.is_empty() {

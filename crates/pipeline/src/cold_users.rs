@@ -259,7 +259,7 @@ mod tests {
     fn groups_that_like_apart_are_served_apart_and_both_at_once() {
         let user = |row: u32| {
             let mut user = User::new(cinedex_domain::UserId::new(&row.to_string()).unwrap());
-            user.location = (row % 2 == 0).then(|| "KR/11".parse().unwrap());
+            user.location = row.is_multiple_of(2).then(|| "KR/11".parse().unwrap());
             let gender = if row % 4 < 2 { "F" } else { "M" };
             user.attributes =
                 [("gender".to_owned(), gender.to_owned()), ("age".to_owned(), "25".to_owned())].into();

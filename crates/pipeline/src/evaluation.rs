@@ -24,7 +24,7 @@ use crate::served::ServedRanker;
 use crate::training::PATIENCE;
 
 /// Names of the models that can be judged.
-const MODELS: &str = "ials, ease, item-knn, popularity, recent-popularity, blend";
+const MODELS: &str = "ials, ials-likes, ease, item-knn, popularity, recent-popularity, blend";
 
 /// How a data set is split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub enum ProtocolKind {
 /// What to judge.
 #[derive(Debug, Clone)]
 pub struct EvaluateRequest {
-    /// Names of models: `ials`, `ease`, `item-knn`, `popularity`, `recent-popularity`, `blend` (iALS and recent popularity). All
+    /// Names of models: `ials`, `ials-likes` (of likes alone, where ratings grade), `ease`, `item-knn`, `popularity`, `recent-popularity`, `blend` (iALS and recent popularity). All
     /// but the first are paired with the first.
     pub models: Vec<String>,
     /// Hyper-parameters of iALS.
@@ -187,6 +187,17 @@ pub(crate) fn matrix(training: &TrainingSet) -> Csr<f32> {
     preferences(training.user_ids.len(), training.movie_ids.len(), events)
 }
 
+/// What is liked, fully; the rest is left out.
+fn likes(matrix: &Csr<f32>) -> Csr<f32> {
+    let of_user = |user: usize| {
+        let (movies, preferences) = matrix.row(user);
+        let liked = movies.iter().zip(preferences).filter(|(_, preference)| **preference >= LIKED);
+        liked.map(move |(movie, _)| (user as u32, *movie, 1.0))
+    };
+    let triplets = (0..matrix.row_count()).flat_map(of_user);
+    Csr::from_triplets(matrix.row_count(), matrix.column_count(), triplets)
+}
+
 struct Judge<'a> {
     /// Whatever its age.
     training: &'a TrainingSet,
@@ -212,7 +223,7 @@ impl<'a> Judge<'a> {
     ) -> Self {
         let likes = like_counts(&matrix(training));
         let matrix = matrix(&training.clone().aged(request.policy.half_life_days));
-        let parameters = request.parameters.for_users(training.user_ids.len());
+        let parameters = request.parameters.for_data(&matrix);
         Self { training, matrix, likes, parameters, protocol, validation, request, ials: OnceCell::new() }
     }
 
@@ -272,6 +283,12 @@ impl<'a> Judge<'a> {
                 earlier_seconds = self.ials.get().map_or(0.0, |(_, seconds)| *seconds);
                 let (ranker, _) = self.ials(progress, cancel)?;
                 Box::new(Blend::new(ranker.clone(), &self.recent_likes(), self.request.recent_weight))
+            }
+            "ials-likes" => {
+                let likes = likes(&self.matrix);
+                let parameters = self.request.parameters.for_data(&likes);
+                let factors = train_ials(&likes, &parameters, progress, cancel)?;
+                Box::new(IalsRanker::new(factors.movies, parameters.fold_in()).of_likes())
             }
             "ease" => Box::new(Ease::train(&self.matrix, &self.request.ease)?),
             "item-knn" => Box::new(ItemKnn::train(&self.matrix, &self.request.item_knn)?),

@@ -144,7 +144,7 @@ pub fn train(
         return Err(PipelineError::NoOpinions { dataset: request.dataset.clone() });
     }
     let began = Instant::now();
-    let mut parameters = request.parameters.for_users(dataset.users.len());
+    let mut parameters = request.parameters.for_data(&matrix);
     parameters.validate()?;
     if request.early_stopping {
         parameters.epochs = best_epoch(&dataset, request, &parameters, progress, cancel)?;
@@ -241,8 +241,8 @@ fn model(dataset: &Dataset, request: &TrainRequest, parameters: &IalsParameters)
             rating_scale: dataset.manifest.rating_scale,
         },
         parameters: match &request.tuned {
-            Some(tuned) => json!({ "ials": parameters, "tuned": tuned }),
-            None => json!({ "ials": parameters }),
+            Some(tuned) => json!({ "ials": parameters, "asked": request.parameters, "tuned": tuned }),
+            None => json!({ "ials": parameters, "asked": request.parameters }),
         },
         data_set: Some(DataSetReference {
             name: dataset.manifest.name.clone(),
@@ -260,10 +260,11 @@ fn model(dataset: &Dataset, request: &TrainRequest, parameters: &IalsParameters)
     }
 }
 
-/// The hyper-parameters of a model that was trained here. They are compared as numbers: read from text, a value in JSON may differ
+/// The hyper-parameters of a model that was trained here, as they were `asked` for or, with what was left to choose, those of
+/// `ials`. They are compared as numbers: read from text, a value in JSON may differ
 /// from the one written in its last bit.
-pub(crate) fn trained_parameters(manifest: &ModelManifest) -> Option<IalsParameters> {
-    serde_json::from_value(manifest.parameters.get("ials")?.clone()).ok()
+pub(crate) fn parameters_of(manifest: &ModelManifest, which: &str) -> Option<IalsParameters> {
+    serde_json::from_value(manifest.parameters.get(which)?.clone()).ok()
 }
 
 /// Whether training now would learn a stored model again: the same data, hyper-parameters and settings.
@@ -273,14 +274,12 @@ pub(crate) fn is_as_trained_now(
     request: &TrainRequest,
 ) -> bool {
     let settings = &model.settings;
-    let parameters = request.parameters.for_users(dataset.counts.users as usize);
     model.data_set.as_ref().is_some_and(|trained| trained.sha256 == dataset.sha256())
         && settings.algorithm == ALGORITHM
         && settings.blend == request.blend
         && model.parameters.get("metadata").is_some_and(|metadata| metadata.is_null() != request.metadata)
         && settings.preference == request.policy
-        && settings.fold_in == Some(parameters.fold_in())
-        && trained_parameters(model) == Some(parameters)
+        && parameters_of(model, "asked").as_ref() == Some(&request.parameters)
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ fn parts() -> impl Strategy<Value = Parts> {
                 recent_weight: recent,
                 ..BlendSettings::NONE
             },
-            factors: Matrix::from_packed(DIMENSION, &rows.concat()),
+            factors: Matrix::from_packed(DIMENSION, rows.concat()),
             likes,
             recent: counts,
             history: history.iter().map(|(&movie, &preference)| (MovieIndex(movie), preference)).collect(),
@@ -102,7 +102,9 @@ impl Parts {
             return None;
         }
         if self.metric == Metric::Cosine {
-            taste.iter_mut().for_each(|value| *value /= length);
+            for value in &mut taste {
+                *value /= length;
+            }
         }
         let rows = || (0..self.factors.rows()).map(|row| self.factors.row(row));
         let divisor = |row: &[f32]| if self.metric == Metric::Cosine { norm(row).max(1e-30) } else { 1.0 };

@@ -12,11 +12,12 @@ use crate::co_occurrence::CoOccurrence;
 use crate::dense;
 
 /// How EASE is regularised. The defaults are near the best on the validation parts of MovieLens 1M and latest-small alike (NDCG@100
-/// .421 and .378); without dropout the two want 600 and 100 (.417 and .373), and either at the other's loses up to .02.
+/// .421 and .378); without dropout the two want 600 and 100 (.417 and .373), and either at the other's loses up to .02: the
+/// more users, the more co-occurrences a film has to stand against.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EaseParameters {
-    /// Added to every movie's own count, above 0.
-    pub regularization: f32,
+    /// Added to every movie's own count, above 0; `None` takes `400 (users / 4833)^.5`.
+    pub regularization: Option<f32>,
     /// Share of likes that is thought to be dropped in training, 0 to below 1; it adds `p / (1 - p)` times the movie's own
     /// count.
     pub dropout: f32,
@@ -24,7 +25,7 @@ pub struct EaseParameters {
 
 impl Default for EaseParameters {
     fn default() -> Self {
-        Self { regularization: 100.0, dropout: 0.5 }
+        Self { regularization: None, dropout: 0.33 }
     }
 }
 
@@ -44,7 +45,9 @@ impl Ease {
     /// Solves for `preferences`, users × movies, on the current rayon pool: `4 movies²` bytes and `movies³` floating-point
     /// operations. Deterministic, whatever the number of threads.
     pub fn train(preferences: &Csr<f32>, parameters: &EaseParameters) -> Result<Self, ModelError> {
-        let EaseParameters { regularization, dropout } = *parameters;
+        let dropout = parameters.dropout;
+        let regularization =
+            parameters.regularization.unwrap_or(400.0 * (preferences.row_count() as f32 / 4833.0).sqrt());
         let invalid = |name, found: f32, expected| {
             Err(ModelError::InvalidParameter { name, found: found.to_string(), expected })
         };
@@ -123,7 +126,9 @@ mod tests {
         };
         let gram = |a, b| (0..40).map(|user| value(user, a) * value(user, b)).sum::<f64>();
         for (regularization, dropout) in [(2.0, 0.0), (0.5, 0.3)] {
-            let ease = Ease::train(&preferences, &EaseParameters { regularization, dropout }).unwrap();
+            let ease =
+                Ease::train(&preferences, &EaseParameters { regularization: Some(regularization), dropout })
+                    .unwrap();
             let penalty =
                 |movie| f64::from(regularization) + f64::from(dropout / (1.0 - dropout)) * gram(movie, movie);
             for target in 0..7 {
@@ -145,7 +150,8 @@ mod tests {
     #[test]
     fn what_cannot_be_solved_is_refused() {
         let check = |regularization, dropout, expect: &str| {
-            let refused = Ease::train(&sample(), &EaseParameters { regularization, dropout });
+            let refused =
+                Ease::train(&sample(), &EaseParameters { regularization: Some(regularization), dropout });
             let message = refused.unwrap_err().to_string();
             assert!(message.starts_with(expect), "{message}");
         };

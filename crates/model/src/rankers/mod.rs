@@ -79,7 +79,8 @@ mod tests {
             Box::new(Popularity::new(&counts)),
             Box::new(Popularity::recent(&recent)),
             Box::new(
-                Ease::train(preferences, &EaseParameters { regularization: 5.0, dropout: 0.2 }).unwrap(),
+                Ease::train(preferences, &EaseParameters { regularization: Some(5.0), dropout: 0.2 })
+                    .unwrap(),
             ),
             Box::new(
                 ItemKnn::train(preferences, &ItemKnnParameters { neighbors: 5, shrinkage: 1.0 }).unwrap(),

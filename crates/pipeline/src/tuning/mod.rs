@@ -26,6 +26,7 @@ use cinedex_model::{IalsParameters, ModelManifest, Protocol};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::evaluation::matrix;
 use crate::training::BLEND;
 use crate::{PipelineError, ProtocolKind, TrainRequest, model_path};
 use log::TrialLog;
@@ -250,9 +251,9 @@ fn tune(
 ) -> Result<TuneReport, PipelineError> {
     check(&splits, request)?;
     let defaults = TunedSettings::of(&request.parameters, &request.policy, BLEND);
-    let users = splits[0].training.user_ids.len();
-    let space = Space::new(defaults, &request.fixed, request.protocol, graded, users);
-    space.baseline.parameters(&request.parameters).for_users(users).validate()?;
+    let preferences = matrix(&splits[0].training);
+    let space = Space::new(defaults, &request.fixed, request.protocol, graded, &preferences);
+    space.baseline.parameters(&request.parameters).for_data(&preferences).validate()?;
     space.baseline.policy(&request.policy).validate()?;
     let protocol = match request.protocol {
         ProtocolKind::Strong => Protocol::strong(),

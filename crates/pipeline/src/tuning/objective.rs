@@ -123,8 +123,11 @@ impl Objective<'_> {
         settings: &TunedSettings,
         mixes: &[(f32, f32)],
     ) -> Result<Judged, PipelineError> {
-        let users = self.folds.first().map_or(0, |fold| fold.preferences.row_count());
-        let parameters = settings.parameters(self.others).for_users(users);
+        let parameters = settings.parameters(self.others);
+        let parameters = match self.folds.first() {
+            Some(fold) => parameters.for_data(&fold.preferences),
+            None => parameters,
+        };
         let (mut train_seconds, mut judge_seconds) = (0.0, 0.0);
         let mut per_mix: Vec<(Vec<f64>, f64)> = vec![(Vec::new(), 0.0); mixes.len()];
         for fold in &self.folds {

@@ -2,6 +2,7 @@
 
 use cinedex_domain::{BlendSettings, PreferencePolicy};
 use cinedex_model::IalsParameters;
+use cinedex_vectors::Csr;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -156,10 +157,11 @@ impl Space {
         fixed: &FixedSettings,
         protocol: ProtocolKind,
         graded: bool,
-        users: usize,
+        preferences: &Csr<f32>,
     ) -> Self {
         let baseline = fixed.over(defaults);
-        let regularization = baseline.parameters(&IalsParameters::default()).for_users(users).regularization;
+        let parameters = baseline.parameters(&IalsParameters::default()).for_data(preferences);
+        let regularization = parameters.regularization;
         let center = TunedSettings { regularization, ..baseline.clone() };
         Self { baseline, center, fixed: fixed.clone(), protocol, graded }
     }
@@ -241,7 +243,7 @@ mod tests {
         let fixed =
             FixedSettings { dimension: Some(24), regularization: Some(0.5), ..FixedSettings::default() };
         for protocol in [ProtocolKind::Strong, ProtocolKind::Temporal] {
-            let space = Space::new(defaults.clone(), &fixed, protocol, true, 100);
+            let space = Space::new(defaults.clone(), &fixed, protocol, true, &Csr::from_triplets(100, 1, []));
             let mut random = ChaCha8Rng::seed_from_u64(1);
             let mut best = None;
             for number in 0..300 {
