@@ -10,7 +10,7 @@ use cinedex_index::{
     Version, build,
 };
 use cinedex_model::{FoldIn, Model, ModelColumns, TasteMoments, gramian};
-use cinedex_vectors::{Matrix, MatrixView};
+use cinedex_vectors::{Matrix, MatrixView, scale};
 
 use crate::places::{place_popularity, recent_counts};
 use crate::{PipelineError, model_path};
@@ -157,15 +157,24 @@ fn build_bundle(
 ) -> Result<BuildReport, PipelineError> {
     let settings = &model.manifest.settings;
     let movie_factors = movie_rows(dataset, model, request)?;
-    let gram = gramian(movie_factors.view());
     progress(Step::new("count popularity", 0, None));
     let opinions = Opinions::of(dataset, &settings.preference);
+    let learned = learned_rows(&movie_factors, model, &opinions);
+    let gram = gramian(learned.view());
     let popularity = place_popularity(dataset, &opinions);
     let recent_counts = recent_counts(&opinions, settings.blend.recent_share);
     let opinions = opinions.aged(&settings.preference);
     let histories = histories(&opinions);
     let user_factors = user_rows(dataset, model, &movie_factors, gram.view(), &opinions);
-    let TasteMoments { mean, unit_gramian } = TasteMoments::of(movie_factors.view(), settings.metric);
+    let TasteMoments { mut mean, unit_gramian } = TasteMoments::of(learned.view(), settings.metric);
+    let embedded = |factors: &Matrix| {
+        factors
+            .as_slice()
+            .chunks_exact(factors.dimension())
+            .filter(|row| row.iter().any(|value| *value != 0.0))
+            .count()
+    };
+    scale(embedded(&learned) as f32 / embedded(&movie_factors).max(1) as f32, &mut mean);
     let users: Vec<UserId> = dataset.users.iter().map(|user| user.user_id.clone()).collect();
     let locations = latest_places(dataset);
     let input = BundleInput {
@@ -183,6 +192,20 @@ fn build_bundle(
         provenance: &provenance(dataset, model),
     };
     Ok(build(indexes, &input, &request.options, progress, cancel)?)
+}
+
+/// The rows that users are solved against, as in training: where films took embeddings from metadata, zeros for those that
+/// nobody has an opinion of, which say nothing of what a user leaves out.
+fn learned_rows(movie_factors: &Matrix, model: &Model, opinions: &Opinions) -> Matrix {
+    let mut rows = movie_factors.clone();
+    if model.manifest.parameters.get("metadata").is_some_and(|metadata| !metadata.is_null()) {
+        let mut observed = vec![false; rows.rows()];
+        opinions.movies.iter().for_each(|&movie| observed[movie as usize] = true);
+        for movie in (0..rows.rows()).filter(|&movie| !observed[movie]) {
+            rows.row_mut(movie).fill(0.0);
+        }
+    }
+    rows
 }
 
 /// The model's rows in the order of the data set's movies; zeros for a movie that the model does not know.
