@@ -168,6 +168,7 @@ impl Work<'_> {
         let counts = Counts {
             movies: self.input.movies.len() as u64,
             embedded_movies: directions.embedded as u64,
+            spread_movies: self.input.spread.movies as u64,
             users: self.input.users.len() as u64,
             history_entries: self.input.histories.movies.len() as u64,
             places: self.input.popularity.places.len() as u64,

@@ -78,12 +78,12 @@ pub struct History<'a> {
 /// user's taste scores follows.
 #[derive(Debug, Clone, Copy)]
 pub struct Spread<'a> {
-    /// Their mean over the movies that have an embedding.
+    /// Their mean.
     pub mean: &'a [f32],
     /// `dimension × dimension`: their sum of `y yᵀ`.
     pub gramian: MatrixView<'a>,
-    /// How many movies have an embedding.
-    pub embedded: usize,
+    /// How many movies' vectors they are: of those with an embedding, the ones that users are solved against.
+    pub movies: usize,
 }
 
 /// One open version of the index. All questions are answered without locks (but for the short one around the popularity of
@@ -156,7 +156,7 @@ impl Bundle {
     pub fn spread(&self) -> Spread<'_> {
         let gramian = self.unit_gramian.as_ref().unwrap_or(&self.gramian);
         let gramian = MatrixView::new(gramian, self.settings().dimension);
-        Spread { mean: &self.mean, gramian, embedded: self.scan.embedded_count() }
+        Spread { mean: &self.mean, gramian, movies: self.manifest.counts.spread_movies as usize }
     }
 
     /// How many users are known.

@@ -42,7 +42,9 @@ pub struct BundleInput<'a> {
 /// length 1 where the model's metric is the cosine.
 #[derive(Debug, Clone, Copy)]
 pub struct SpreadInput<'a> {
-    /// The mean of the vectors of movies that have an embedding; a value a dimension.
+    /// How many movies' vectors the moments are of.
+    pub movies: usize,
+    /// The mean of these vectors; a value a dimension.
     pub mean: &'a [f32],
     /// Where the metric is the cosine, the sum of `u uᵀ` with `u` of length 1; `dimension × dimension`. Otherwise the
     /// Gramian serves, and this is `None`.
@@ -187,7 +189,7 @@ fn check_rows(what: &'static str, expected: usize, found: usize) -> Result<(), I
 }
 
 fn check_spread(input: &BundleInput<'_>) -> Result<(), InputFault> {
-    let SpreadInput { mean, unit_gramian } = input.spread;
+    let SpreadInput { mean, unit_gramian, .. } = input.spread;
     let cosine = input.settings.metric == Metric::Cosine;
     if cosine != unit_gramian.is_some() {
         let expected = if cosine { input.settings.dimension } else { 0 };

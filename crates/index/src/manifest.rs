@@ -52,6 +52,8 @@ pub struct Counts {
     pub movies: u64,
     /// Of these, how many have an embedding.
     pub embedded_movies: u64,
+    /// Of these, those whose vectors the Gramian and the mean are of.
+    pub spread_movies: u64,
     /// Users.
     pub users: u64,
     /// Entries of all histories.

@@ -88,12 +88,6 @@ impl Scan {
     pub(crate) fn is_embedded(&self, movie: u32) -> bool {
         (self.position_of[movie as usize] as usize) < self.embedded
     }
-
-    /// How many movies have a vector.
-    pub(crate) fn embedded_count(&self) -> usize {
-        self.embedded
-    }
-
     /// The `k` allowed movies of highest inner product: descending, ties ascending index. Movies without a vector come last
     /// and score no more than the last that has one, nor more than 0. A query of another length, with a number that is not
     /// finite, or longer than 1e12 finds nothing.

@@ -63,7 +63,9 @@ impl TasteSpread {
 /// What a bundle stores of the movies' vectors as scores use them, besides the Gramian, for their [`TasteSpread`].
 #[derive(Debug, Clone)]
 pub struct TasteMoments {
-    /// The mean of the vectors of movies that have an embedding; of length 1 each where the metric is the cosine.
+    /// How many movies they are of: those that have an embedding.
+    pub movies: usize,
+    /// The mean of their vectors; of length 1 each where the metric is the cosine.
     pub mean: Vec<f32>,
     /// Where the metric is the cosine, the Gramian of the vectors of length 1.
     pub unit_gramian: Option<Matrix>,
@@ -72,17 +74,19 @@ pub struct TasteMoments {
 impl TasteMoments {
     /// Of `movie_count × dimension` factors, rows of zeros for movies without an embedding.
     pub fn of(movie_factors: MatrixView<'_>, metric: Metric) -> Self {
-        let mean_of = |factors: MatrixView<'_>| {
-            TasteSpread::new(factors).mean.into_iter().map(|value| value as f32).collect()
+        let of = |factors: MatrixView<'_>, unit_gramian| {
+            let TasteSpread { mean, embedded } = TasteSpread::new(factors);
+            let mean = mean.into_iter().map(|value| value as f32).collect();
+            Self { movies: embedded, mean, unit_gramian }
         };
         if metric == Metric::InnerProduct {
-            return Self { mean: mean_of(movie_factors), unit_gramian: None };
+            return of(movie_factors, None);
         }
         let mut unit = movie_factors.to_matrix();
         for row in 0..unit.rows() {
             normalize(unit.row_mut(row));
         }
-        Self { mean: mean_of(unit.view()), unit_gramian: Some(gramian(unit.view())) }
+        of(unit.view(), Some(gramian(unit.view())))
     }
 }
 

@@ -9,7 +9,7 @@ use cinedex_domain::Progress;
 use cinedex_index::{IndexRoot, Version};
 use cinedex_model::ModelManifest;
 
-use crate::training::is_as_trained_now;
+use crate::training::{is_as_trained_now, is_ours};
 use crate::{BuildRequest, PipelineError, TrainRequest, build_and_publish, model_path, train};
 
 /// Name of the embedded world's data set.
@@ -48,7 +48,7 @@ pub fn prepare_demo(
     let path = model_path(data, name, &request.model)?;
     let model = ModelManifest::read(&path).ok();
     let stale = match &model {
-        None => !path.exists(),
+        None => !path.exists() || is_ours(&path),
         Some(model) if dataset.is_none() => !is_as_trained_now(model, &manifest, &request),
         Some(model) => model.data_set.as_ref().is_some_and(|trained| trained.sha256 != manifest.sha256()),
     };

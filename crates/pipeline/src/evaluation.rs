@@ -161,6 +161,7 @@ pub fn evaluate_files(
     progress: Progress<'_>,
     cancel: &AtomicBool,
 ) -> Result<Vec<Evaluation>, PipelineError> {
+    request.policy.validate()?;
     let training = read_training(&files.train)?;
     let aged = training.clone().aged(request.policy.half_life_days);
     let validation = files.validation.as_ref().map(|files| {
@@ -221,9 +222,10 @@ impl<'a> Judge<'a> {
         validation: Option<(Vec<Case>, Protocol)>,
         request: &'a EvaluateRequest,
     ) -> Self {
-        let likes = like_counts(&matrix(training));
+        let whatever_age = matrix(training);
+        let likes = like_counts(&whatever_age);
+        let parameters = request.parameters.for_data(&whatever_age);
         let matrix = matrix(&training.clone().aged(request.policy.half_life_days));
-        let parameters = request.parameters.for_data(&matrix);
         Self { training, matrix, likes, parameters, protocol, validation, request, ials: OnceCell::new() }
     }
 
@@ -285,7 +287,7 @@ impl<'a> Judge<'a> {
                 Box::new(Blend::new(ranker.clone(), &self.recent_likes(), self.request.recent_weight))
             }
             "ials-likes" => {
-                let likes = likes(&self.matrix);
+                let likes = likes(&matrix(self.training));
                 let parameters = self.request.parameters.for_data(&likes);
                 let factors = train_ials(&likes, &parameters, progress, cancel)?;
                 Box::new(IalsRanker::new(factors.movies, parameters.fold_in()).of_likes())

@@ -10,7 +10,7 @@ use cinedex_index::{
     Version, build,
 };
 use cinedex_model::{FoldIn, Model, ModelColumns, TasteMoments, gramian};
-use cinedex_vectors::{Matrix, MatrixView, scale};
+use cinedex_vectors::{Matrix, MatrixView};
 
 use crate::places::{place_popularity, recent_counts};
 use crate::{PipelineError, model_path};
@@ -166,15 +166,7 @@ fn build_bundle(
     let opinions = opinions.aged(&settings.preference);
     let histories = histories(&opinions);
     let user_factors = user_rows(dataset, model, &movie_factors, gram.view(), &opinions);
-    let TasteMoments { mut mean, unit_gramian } = TasteMoments::of(learned.view(), settings.metric);
-    let embedded = |factors: &Matrix| {
-        factors
-            .as_slice()
-            .chunks_exact(factors.dimension())
-            .filter(|row| row.iter().any(|value| *value != 0.0))
-            .count()
-    };
-    scale(embedded(&learned) as f32 / embedded(&movie_factors).max(1) as f32, &mut mean);
+    let TasteMoments { movies, mean, unit_gramian } = TasteMoments::of(learned.view(), settings.metric);
     let users: Vec<UserId> = dataset.users.iter().map(|user| user.user_id.clone()).collect();
     let locations = latest_places(dataset);
     let input = BundleInput {
@@ -187,7 +179,7 @@ fn build_bundle(
         popularity: &popularity,
         settings,
         gramian: gram.view(),
-        spread: SpreadInput { mean: &mean, unit_gramian: unit_gramian.as_ref().map(Matrix::view) },
+        spread: SpreadInput { movies, mean: &mean, unit_gramian: unit_gramian.as_ref().map(Matrix::view) },
         recent_counts: &recent_counts,
         provenance: &provenance(dataset, model),
     };

@@ -122,9 +122,19 @@ pub fn model_path(root: &DataRoot, dataset: &str, model: &str) -> Result<PathBuf
 }
 
 /// A model that was not trained here cannot be made again here, so training never replaces it.
-fn refuse_foreign(path: &Path) -> Result<(), PipelineError> {
-    let ours = || ModelManifest::read(path).is_ok_and(|manifest| manifest.settings.algorithm == ALGORITHM);
-    if path.exists() && !ours() { Err(PipelineError::ForeignModel { path: path.to_owned() }) } else { Ok(()) }
+pub(crate) fn refuse_foreign(path: &Path) -> Result<(), PipelineError> {
+    if path.exists() && !is_ours(path) {
+        Err(PipelineError::ForeignModel { path: path.to_owned() })
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether a model was trained here, by this program or an earlier one.
+pub(crate) fn is_ours(path: &Path) -> bool {
+    let manifest = std::fs::read(path.join("model.json")).ok();
+    let manifest = manifest.and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
+    manifest.is_some_and(|manifest| manifest["algorithm"] == ALGORITHM)
 }
 
 /// Learns a model; an earlier one of the name that was trained here is replaced, atomically. A training that was interrupted
@@ -139,12 +149,14 @@ pub fn train(
     refuse_foreign(&path)?;
     request.policy.validate()?;
     let dataset = Dataset::load(root, &request.dataset)?;
-    let matrix = preference_matrix(&Opinions::of(&dataset, &request.policy).aged(&request.policy));
+    let opinions = Opinions::of(&dataset, &request.policy);
+    let parameters = request.parameters.for_data(&preference_matrix(&opinions));
+    let matrix = preference_matrix(&opinions.aged(&request.policy));
     if matrix.entry_count() == 0 {
         return Err(PipelineError::NoOpinions { dataset: request.dataset.clone() });
     }
     let began = Instant::now();
-    let mut parameters = request.parameters.for_data(&matrix);
+    let mut parameters = parameters;
     parameters.validate()?;
     if request.early_stopping {
         parameters.epochs = best_epoch(&dataset, request, &parameters, progress, cancel)?;

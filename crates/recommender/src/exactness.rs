@@ -72,7 +72,8 @@ impl Parts {
         let mut settings = settings(&World { metric: self.metric, ..World::default() });
         settings.blend = self.blend;
         let gram = gramian(self.factors.view());
-        let TasteMoments { mean, unit_gramian } = TasteMoments::of(self.factors.view(), self.metric);
+        let TasteMoments { movies: spread_movies, mean, unit_gramian } =
+            TasteMoments::of(self.factors.view(), self.metric);
         let recent: Vec<f32> = self.recent.iter().copied().map(f32::from).collect();
         let input = BundleInput {
             movies: &movies,
@@ -84,7 +85,11 @@ impl Parts {
             popularity: &popularity,
             settings: &settings,
             gramian: gram.view(),
-            spread: SpreadInput { mean: &mean, unit_gramian: unit_gramian.as_ref().map(Matrix::view) },
+            spread: SpreadInput {
+                movies: spread_movies,
+                mean: &mean,
+                unit_gramian: unit_gramian.as_ref().map(Matrix::view),
+            },
             recent_counts: &recent,
             provenance: &Provenance::default(),
         };

@@ -35,8 +35,8 @@ impl Snapshot {
         } else {
             Recent::default()
         };
-        let Spread { mean, embedded, .. } = bundle.spread();
-        let spread = TasteSpread::of_mean(mean, embedded);
+        let Spread { mean, movies, .. } = bundle.spread();
+        let spread = TasteSpread::of_mean(mean, movies);
         Self { bundle, titles, min_events, scales: Mutex::default(), recent, spread }
     }
 

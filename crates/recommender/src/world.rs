@@ -71,7 +71,8 @@ impl Bench {
             Matrix::from_packed(4, [0.9, 0.1, 0.0, 0.0, 0.0, 0.1, 0.9, 0.0, 0.0, 0.0, 0.0, 0.0]);
         let settings = settings(world);
         let gramian = cinedex_model::gramian(factors.view());
-        let TasteMoments { mean, unit_gramian } = TasteMoments::of(factors.view(), world.metric);
+        let TasteMoments { movies: spread_movies, mean, unit_gramian } =
+            TasteMoments::of(factors.view(), world.metric);
         let input = BundleInput {
             movies: &movies,
             movie_factors: factors.view(),
@@ -82,7 +83,11 @@ impl Bench {
             popularity: &popularity(),
             settings: &settings,
             gramian: gramian.view(),
-            spread: SpreadInput { mean: &mean, unit_gramian: unit_gramian.as_ref().map(Matrix::view) },
+            spread: SpreadInput {
+                movies: spread_movies,
+                mean: &mean,
+                unit_gramian: unit_gramian.as_ref().map(Matrix::view),
+            },
             recent_counts: &recent_counts(),
             provenance: &Provenance::default(),
         };

@@ -109,7 +109,7 @@ pub fn publish(root: &IndexRoot, popularity_weight: f32, fold_in: bool) -> Strin
         popularity: &popularity(),
         settings: &settings,
         gramian: gramian.view(),
-        spread: SpreadInput { mean: &moments.mean, unit_gramian: None },
+        spread: SpreadInput { movies: moments.movies, mean: &moments.mean, unit_gramian: None },
         recent_counts: &[0.0; MOVIES],
         provenance: &Provenance::default(),
     };

@@ -39,7 +39,9 @@ fn show(context: &Context, found: &ColdEvaluation) -> Result<()> {
     head.extend(first.metrics.keys().map(String::as_str));
     let cells = |name: String, figures: &BTreeMap<String, Figure>, sign: bool| {
         let cell = |figure: &Figure| {
-            let mean = if sign { format!("{:+.4}", figure.mean) } else { format!("{:.4}", figure.mean) };
+            // Added to 0, a negative 0 loses its sign.
+            let mean = figure.mean + 0.0;
+            let mean = if sign { format!("{mean:+.4}") } else { format!("{mean:.4}") };
             format!("{mean} ± {:.4}", figure.standard_error)
         };
         [name].into_iter().chain(figures.values().map(cell)).collect::<Vec<_>>()
@@ -53,13 +55,16 @@ fn show(context: &Context, found: &ColdEvaluation) -> Result<()> {
     });
     let numbers: Vec<usize> = (1..head.len()).collect();
     let table = |rows: Vec<Vec<String>>| terminal::table(&head, rows, &numbers);
+    let films = match found.held_out_movies {
+        0 => String::new(),
+        films => format!(", {films} films held out"),
+    };
     terminal::print(&format!(
-        "{} protocol, {} users, {} films held out\nlearned: {}\n{}\npaired differences\n{}",
+        "{} protocol, {} users{films}\n{}\npaired differences\n{}\nlearned: {}",
         found.protocol,
         found.users,
-        found.held_out_movies,
-        found.learned,
         table(rows.collect()),
-        table(differences.collect())
+        table(differences.collect()),
+        found.learned
     ))
 }

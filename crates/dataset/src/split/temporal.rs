@@ -66,6 +66,7 @@ enum Part {
     Training,
     Validation,
     Test,
+    Nowhere,
 }
 
 /// For each event, which are ordered by user and then time, whether it is in the last share.
@@ -82,7 +83,8 @@ fn split(
         check_share("the share of the validation", options.validation_share)?;
     }
     let name = called(dataset);
-    let events = opinions(dataset, policy, options.signals).into_iter().flatten().collect();
+    // Cut by all that happened, so that the parts are the same whatever they are made of.
+    let events = opinions(dataset, policy, Signals::All).into_iter().flatten().collect();
     let movie_ids = dataset.movies.iter().map(|movie| &movie.movie_id);
     let user_ids = dataset.users.iter().map(|user| &user.user_id);
     let (_, whole) = Catalogue::training(movie_ids, user_ids, events);
@@ -97,6 +99,16 @@ fn split(
         for (row, last) in rows.into_iter().zip(last(&rest, options.validation_share)) {
             if last {
                 parts[row] = Part::Validation;
+            }
+        }
+    }
+    let mut whole = whole;
+    if options.signals == Signals::Positives {
+        for (event, part) in whole.events.iter_mut().zip(&mut parts) {
+            if event.is_positive() {
+                event.preference = 1.0;
+            } else {
+                *part = Part::Nowhere;
             }
         }
     }

@@ -92,6 +92,7 @@ impl World {
             settings: &self.settings,
             gramian: self.gramian.view(),
             spread: SpreadInput {
+                movies: self.movies.len(),
                 mean: &self.mean,
                 unit_gramian: self.unit_gramian.as_ref().map(Matrix::view),
             },

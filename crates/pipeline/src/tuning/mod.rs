@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::evaluation::matrix;
-use crate::training::BLEND;
+use crate::training::{BLEND, refuse_foreign};
 use crate::{PipelineError, ProtocolKind, TrainRequest, model_path};
 use log::TrialLog;
 use objective::{Fold, Objective};
@@ -149,6 +149,7 @@ pub fn tune_dataset(
     cancel: &AtomicBool,
 ) -> Result<TuneReport, PipelineError> {
     let path = model_path(root, name, model)?;
+    refuse_foreign(&path)?;
     let path = path.with_file_name(format!(".{model}.tuning.jsonl"));
     progress(Step::new("read", 0, None));
     let dataset = Dataset::load(root, name)?;
@@ -178,14 +179,16 @@ pub fn tune_files(
 ) -> Result<TuneReport, PipelineError> {
     progress(Step::new("read", 0, None));
     let training = read_training(&files.train)?;
-    let data = fingerprint(&training);
     let (protocol, splits) = match &files.validation {
         Some((fold_in, held_out)) => {
+            let half_life_days = request.fixed.half_life_days.or(request.policy.half_life_days);
+            let training = training.aged(half_life_days);
             let validation = read_held_out(&training, Some(fold_in), held_out)?.users;
             (ProtocolKind::Strong, vec![Split { training, validation, test: Vec::new() }])
         }
         None => (ProtocolKind::Temporal, temporal_splits(&training, &files.train.display().to_string())?),
     };
+    let data = fingerprint(&splits);
     let request = TuneRequest { protocol, ..request.clone() };
     tune(splits, false, &data, files.log.as_deref(), &request, observe, progress, cancel)
 }
@@ -222,20 +225,31 @@ fn temporal_splits(training: &TrainingSet, name: &str) -> Result<Vec<Split>, Pip
     Ok(splits)
 }
 
-/// The same for the same rows in the same order.
-fn fingerprint(training: &TrainingSet) -> String {
+/// The same for the same rows, and users to judge on, in the same order.
+fn fingerprint(splits: &[Split]) -> String {
     // FNV-1a, over words instead of bytes.
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut add = |word: u64| hash = (hash ^ word).wrapping_mul(0x100_0000_01b3).rotate_left(23);
-    let ids = training.movie_ids.iter().map(ToString::to_string);
-    for id in ids.chain(training.user_ids.iter().map(ToString::to_string)) {
-        id.bytes().for_each(|byte| add(byte.into()));
+    for Split { training, validation, .. } in splits {
+        let ids = training.movie_ids.iter().map(ToString::to_string);
+        let ids = ids.chain(training.user_ids.iter().map(ToString::to_string));
+        for id in ids.chain(validation.iter().map(|judged| judged.user_id.to_string())) {
+            id.bytes().for_each(|byte| add(byte.into()));
+        }
+        for event in &training.events {
+            add(u64::from(event.user.0) << 32 | u64::from(event.movie.0));
+            add(event.timestamp_ms as u64);
+            add(event.preference.to_bits().into());
+        }
+        for judged in validation {
+            for (movie, preference) in &judged.history {
+                add(u64::from(movie.0) << 32 | u64::from(preference.to_bits()));
+            }
+            judged.targets.iter().for_each(|movie| add(movie.0.into()));
+        }
     }
-    for event in &training.events {
-        add(u64::from(event.user.0) << 32 | u64::from(event.movie.0));
-        add(event.timestamp_ms as u64);
-    }
-    format!("{} rows, {hash:016x}", training.events.len())
+    let rows: usize = splits.iter().map(|split| split.training.events.len()).sum();
+    format!("{rows} rows, {hash:016x}")
 }
 
 #[expect(clippy::too_many_arguments, reason = "both sources meet here")]
@@ -251,6 +265,12 @@ fn tune(
 ) -> Result<TuneReport, PipelineError> {
     check(&splits, request)?;
     let defaults = TunedSettings::of(&request.parameters, &request.policy, BLEND);
+    // Users unknown in training were split from what age had weakened: no other half-life can be judged on them.
+    let mut request = request.clone();
+    if request.protocol == ProtocolKind::Strong {
+        request.fixed.half_life_days = request.fixed.half_life_days.or(request.policy.half_life_days);
+    }
+    let request = &request;
     let preferences = matrix(&splits[0].training);
     let space = Space::new(defaults, &request.fixed, request.protocol, graded, &preferences);
     space.baseline.parameters(&request.parameters).for_data(&preferences).validate()?;

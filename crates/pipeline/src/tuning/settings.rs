@@ -1,6 +1,6 @@
 //! What is searched: the settings of a training and of how it is served, and the space that they are drawn from.
 
-use cinedex_domain::{BlendSettings, PreferencePolicy};
+use cinedex_domain::{BlendSettings, LIKED, PreferencePolicy};
 use cinedex_model::IalsParameters;
 use cinedex_vectors::Csr;
 use rand::RngExt;
@@ -73,7 +73,9 @@ impl TunedSettings {
 
     /// The preference of a rating to which the policy gives `preference`.
     pub(super) fn contrasted(&self, preference: f32) -> f32 {
-        (1.0 - (1.0 - preference) * self.rating_contrast).clamp(-1.0, 1.0)
+        let contrasted = (1.0 - (1.0 - preference) * self.rating_contrast).clamp(-1.0, 1.0);
+        // What is liked stays liked.
+        if preference >= LIKED { contrasted.max(LIKED) } else { contrasted.min(LIKED.next_down()) }
     }
 
     /// How popularity mixes in, the rest as in `others`.
