@@ -65,7 +65,8 @@ fn the_global_cut_takes_the_last_share_of_known_users_and_movies() {
         rows.into_iter().zip(1..).map(|((user, movie), time)| (user, movie, 5.0, Some(time))).collect();
     rows.reverse();
     rows.push((0, 5, 1.0, Some(0)));
-    let options = TemporalOptions { test_share: 0.3, ..TemporalOptions::default() };
+    // Eleven opinions, one of them no like: the cut is by all, the parts are of likes.
+    let options = TemporalOptions { test_share: 0.25, ..TemporalOptions::default() };
     let split = split_temporal_global(&dataset(&rows), &PreferencePolicy::default(), &options).unwrap();
     assert_eq!((split.training.events.len(), split.training.movie_ids.len(), split.test.len()), (7, 5, 1));
     let judged = &split.test[0];
