@@ -3,4 +3,5 @@
 mod hostile;
 mod retrieval;
 mod roots;
+mod user_neighbors;
 mod world;
