@@ -1,6 +1,6 @@
 //! Dense and sparse rows of numbers and what retrieval and training do with them: aligned matrices ([`Matrix`]), kernels
-//! that choose the processor's instructions at run time ([`dot`], [`inner_products`], …), bounded selection ([`TopK`]) and
-//! sparse rows ([`Csr`]). It knows nothing of movies, users or files.
+//! that choose the processor's instructions at run time ([`dot`], [`inner_products`], …), rows coded as bytes ([`CodesView`]),
+//! bounded selection ([`TopK`]) and sparse rows ([`Csr`]). It knows nothing of movies, users or files.
 //!
 //! Every kernel has a portable twin that compiles to whatever the target has (NEON on aarch64, SSE2 on `x86_64`); on
 //! `x86_64` AVX-512F or AVX2 with FMA is taken where the processor has it. All unsafe code of the crate is in `kernels`.
@@ -18,12 +18,14 @@
 //! assert_eq!(best.into_sorted().iter().map(|hit| hit.index).collect::<Vec<_>>(), [0, 2]);
 //! ```
 
+mod codes;
 mod csr;
 mod error;
 mod kernels;
 mod matrix;
 mod top;
 
+pub use codes::{Code, CodedQuery, CodesView, code_stride, encode};
 pub use csr::Csr;
 pub use error::VectorsError;
 pub use kernels::{

@@ -6,4 +6,5 @@ mod interrogation;
 mod mutations;
 mod retrieval;
 mod roots;
+mod user_neighbors;
 mod world;
