@@ -49,6 +49,8 @@ fn parameters() {
         ("neighbours: limit=1000000000", "/v1/users/1/neighbors?limit=1000000000", "limit"),
         ("a movie id of 10,000 characters", &format!("/v1/movies/{long}"), "movie_id"),
         ("a user id of 10,000 characters", &format!("/v1/users/{long}/recommendations"), "user_id"),
+        ("the same, of neighbours", &format!("/v1/users/{long}/neighbors"), "user_id"),
+        ("an empty user id", "/v1/users//neighbors", "user_id"),
         ("a query of 10,000 characters", &format!("/v1/movies?q={long}"), "q"),
         ("invalid UTF-8 in the path (`%ff`)", "/v1/movies/%ff", "movie_id"),
         ("overlong UTF-8 in the path (`%c0%ae`)", "/v1/movies/%c0%ae", "movie_id"),
