@@ -28,6 +28,7 @@ mod allowed;
 mod build;
 mod bundle;
 mod calibrate;
+mod calibration;
 mod container;
 mod error;
 mod filters;
@@ -38,10 +39,11 @@ mod hnsw;
 mod input;
 mod manifest;
 mod mapping;
+mod planner;
 mod popularity;
 mod root;
 mod scan;
-mod similar;
+mod searcher;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -51,11 +53,11 @@ mod version;
 pub use allowed::Allowed;
 pub use build::{BuildOptions, BuildReport, build};
 pub use bundle::{Bundle, History, Retrieval, Retrieved, Spread};
+pub use calibration::{Breadth, Calibration, Cell, FilterKind, GraphFigures, Measured};
 pub use error::{Fault, IndexError, InputFault, UnknownGenre};
 pub use input::{BundleInput, Histories, Place, PlacePopularity, Provenance, SpreadInput};
-pub use manifest::{
-    Breadth, BuildFigures, Calibration, Counts, FORMAT_VERSION, FileEntry, Manifest, Planner,
-};
+pub use manifest::{BuildFigures, Counts, FORMAT_VERSION, FileEntry, Manifest};
+pub use planner::{CostCurve, CostPoint, Planner, Strategy};
 pub use popularity::{PlaceIndex, PopularityIndex, ResolvedPlace};
 pub use root::{CurrentStamp, IndexRoot, VerifyReport, VersionSummary};
 pub use version::Version;
