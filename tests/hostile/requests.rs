@@ -38,6 +38,8 @@ fn parameters() {
         ("limit=-1", "/v1/popular?limit=-1", "limit"),
         ("a movie id of 10,000 characters", &format!("/v1/movies/{long}"), "movie_id"),
         ("a user id of 10,000 characters", &format!("/v1/users/{long}/recommendations"), "user_id"),
+        ("the same, of neighbours", &format!("/v1/users/{long}/neighbors"), "user_id"),
+        ("an empty user id", "/v1/users//neighbors", "user_id"),
         ("a query of 10,000 characters", &format!("/v1/movies?q={long}"), "q"),
         ("invalid UTF-8 in the path (`%ff`)", "/v1/movies/%ff", "movie_id"),
         ("overlong UTF-8 in the path (`%c0%ae`)", "/v1/movies/%c0%ae", "movie_id"),

@@ -67,6 +67,14 @@ pub(crate) enum Command {
         #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
         k: u32,
     },
+    /// People of like taste, and the cosine of the two embeddings.
+    Neighbors {
+        /// A user id.
+        user: String,
+        /// How many people.
+        #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        k: u32,
+    },
     /// Serve the live bundle over HTTP.
     Serve(ServeArguments),
 }
