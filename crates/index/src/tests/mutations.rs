@@ -9,8 +9,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::forgery::{Choices, Forgery, Stage};
 use super::interrogation::interrogate;
-use super::world::World;
-use crate::{IndexRoot, Planner};
+use super::world::{World, eager_calibration};
+use crate::IndexRoot;
 
 const PAGE: usize = 4096;
 const MUTATIONS: u32 = 10_000;
@@ -25,9 +25,7 @@ fn forged(world: &World) -> Forgery {
 /// A bundle small enough to be asked everything, whose planner asks the graph.
 fn small() -> Forgery {
     let mut bundle = forged(&World::new(60, 9, 5));
-    let planner =
-        Planner { graph_from_movies: Some(1), graph_from_share: 0.0, ef_for_10: 16, ef_for_100: Some(48) };
-    bundle.manifest["calibration"]["planner"] = serde_json::to_value(planner).unwrap();
+    bundle.manifest["calibration"] = serde_json::to_value(eager_calibration(16, Some(48))).unwrap();
     bundle
 }
 
