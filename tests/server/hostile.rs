@@ -51,6 +51,14 @@ fn wrong_targets() {
         ("/v1/movies/%zz", 400, "invalid_parameter", Some("movie_id")),
         ("/v1/movies/%", 400, "invalid_parameter", Some("movie_id")),
         ("/v1/users/%ff/recommendations", 400, "invalid_parameter", Some("user_id")),
+        ("/v1/users/%ff/neighbors", 400, "invalid_parameter", Some("user_id")),
+        ("/v1/users//neighbors", 400, "invalid_parameter", Some("user_id")),
+        ("/v1/users/42/neighbors/", 404, "route_not_found", None),
+        ("/v1/users/42/neighbors?limit=101", 400, "invalid_parameter", Some("limit")),
+        ("/v1/users/42/neighbors?cursor=AAAA", 400, "invalid_parameter", Some("cursor")),
+        ("/v1/users/42/neighbors?genre=Drama", 400, "unknown_parameter", Some("genre")),
+        ("/v1/users/42/neighbors?user=42", 400, "unknown_parameter", Some("user")),
+        (&format!("/v1/users/{long}/neighbors"), 400, "invalid_parameter", Some("user_id")),
         (&format!("/v1/movies/{long}"), 400, "invalid_parameter", Some("movie_id")),
         (&format!("/v1/users/{long}/recommendations"), 400, "invalid_parameter", Some("user_id")),
         (&format!("/v1/popular?user={long}"), 400, "invalid_parameter", Some("user")),
@@ -92,6 +100,8 @@ fn wrong_methods_and_bodies() {
         let response = send(at, raw.as_bytes());
         check(&response, 405, "method_not_allowed", None);
         assert_eq!(response.header("allow"), Some("GET, HEAD"));
+        let raw = format!("{method} /v1/users/42/neighbors HTTP/1.1\r\nhost: test\r\n\r\n");
+        check(&send(at, raw.as_bytes()), 405, "method_not_allowed", None);
     }
     let target = "/v1/recommendations";
     let body = br#"{"history":[]}"#;

@@ -19,6 +19,7 @@ fn every_list_has_its_shape() {
         ("/v1/users/42/recommendations?explain=true", "UserList"),
         ("/v1/users/nobody/recommendations?location=KR", "UserList"),
         ("/v1/popular?location=KR&user=42", "PopularList"),
+        ("/v1/users/42/neighbors", "NeighborList"),
     ];
     let openapi = get(at, "/openapi.json").json();
     let required =
@@ -33,8 +34,9 @@ fn every_list_has_its_shape() {
             assert!(json.get(field.as_str().unwrap()).is_some(), "{target} {field}");
         }
         assert_eq!(json["items"].as_array().unwrap().len(), 20, "{target}");
+        let item_schema = if schema == "NeighborList" { "Neighbor" } else { "Item" };
         for item in json["items"].as_array().unwrap() {
-            for field in required("Item") {
+            for field in required(item_schema) {
                 assert!(item.get(field.as_str().unwrap()).is_some(), "{target} {field}");
             }
         }
@@ -70,6 +72,29 @@ fn recommendations_say_how_they_came_about() {
         three.into_iter().collect::<HashSet<_>>(),
         HashSet::from(["55".into(), "57".into(), "a/b".into()])
     );
+}
+
+#[test]
+fn people_of_like_taste_are_named_with_their_cosine() {
+    let world = world();
+    let at = world.server.address();
+    let response = get(at, "/v1/users/42/neighbors?limit=14");
+    let json = response.json();
+    assert_eq!((&json["user_id"], &json["strategy"]), (&"42".into(), &"personalized".into()));
+    assert_eq!(json["retrieval"], "exact");
+    // Those of even rows have the same taste, the closer in rows the more.
+    let even: Vec<String> = (44..=70).step_by(2).map(|number: u32| number.to_string()).collect();
+    assert_eq!(response.ids(), even);
+    let scores: Vec<f64> =
+        json["items"].as_array().unwrap().iter().map(|item| item["score"].as_f64().unwrap()).collect();
+    assert!(scores[0] > 0.999 && scores[13] < 0.96 && scores.is_sorted_by(|a, b| a > b), "{scores:?}");
+    for unknown in ["nobody", "%20", "007"] {
+        let json = get(at, &format!("/v1/users/{unknown}/neighbors")).json();
+        assert_eq!((&json["items"], &json["strategy"]), (&serde_json::json!([]), &"unavailable".into()));
+        assert_eq!((&json["retrieval"], &json["next_cursor"]), (&"exact".into(), &serde_json::Value::Null));
+    }
+    let head = send(at, b"HEAD /v1/users/42/neighbors?limit=14 HTTP/1.1\r\nhost: test\r\n\r\n");
+    assert_eq!(head.header("content-length"), Some(response.body.len().to_string().as_str()));
 }
 
 #[test]
@@ -122,6 +147,8 @@ fn cursors_neither_repeat_nor_skip() {
         ("/v1/users/nobody/recommendations?limit=7&genre=drama", MOVIES / 2),
         ("/v1/popular?limit=7&location=KR", MOVIES),
         ("/v1/popular?limit=100&user=42", MOVIES - 2),
+        ("/v1/users/42/neighbors?limit=7", USERS - 1),
+        ("/v1/users/a%2Fb/neighbors?limit=100", USERS - 1),
     ] {
         let ids = walk(at, target);
         assert_eq!((ids.len(), ids.iter().collect::<HashSet<_>>().len()), (count, count), "{target}");
@@ -135,12 +162,17 @@ fn a_cursor_outlives_a_swap_and_a_foreign_one_is_refused() {
     let target = "/v1/users/42/recommendations?limit=5";
     let whole = get(at, "/v1/users/42/recommendations?limit=10").ids();
     let first = get(at, target).json();
+    let neighbors = get(at, "/v1/users/42/neighbors?limit=5").json();
     let next = publish(&world.root, 5.0, true);
     wait_until(at, "/readyz", |response| response.json()["index_version"] == next.as_str());
     let cursor = first["next_cursor"].as_str().unwrap();
     let second = get(at, &format!("{target}&cursor={cursor}"));
     assert_eq!(second.json()["index_version"], first["index_version"]);
     assert_eq!(second.ids(), whole[5..]);
+    let of_neighbors = neighbors["next_cursor"].as_str().unwrap();
+    let second = get(at, &format!("/v1/users/42/neighbors?limit=5&cursor={of_neighbors}"));
+    assert_eq!(second.json()["index_version"], first["index_version"]);
+    assert_eq!(second.ids(), get(at, "/v1/users/42/neighbors?limit=10").ids()[5..]);
     // Another number of items is no other list.
     assert_eq!(get(at, &format!("/v1/users/42/recommendations?limit=3&cursor={cursor}")).ids(), whole[5..8]);
     let mut changed = cursor.to_owned();
@@ -148,6 +180,8 @@ fn a_cursor_outlives_a_swap_and_a_foreign_one_is_refused() {
     for target in [
         format!("/v1/users/nobody/recommendations?limit=5&cursor={cursor}"),
         format!("{target}&genre=Drama&cursor={cursor}"),
+        format!("/v1/users/42/neighbors?limit=5&cursor={cursor}"),
+        format!("{target}&cursor={of_neighbors}"),
         format!("{target}&cursor={changed}"),
         format!("{target}&cursor="),
         format!("{target}&cursor=%00%ff"),
@@ -178,7 +212,9 @@ fn a_cursor_whose_bundle_is_gone_has_expired() {
 fn an_unchanged_answer_is_not_sent_again() {
     let world = world();
     let at = world.server.address();
-    for target in ["/v1/users/42/recommendations", "/v1/movies/1", "/openapi.json", "/docs"] {
+    for target in
+        ["/v1/users/42/recommendations", "/v1/users/42/neighbors", "/v1/movies/1", "/openapi.json", "/docs"]
+    {
         let first = get(at, target);
         let etag = first.header("etag").unwrap().to_owned();
         let second = get_with(at, target, &format!("if-none-match: \"x\", W/{etag}"));
@@ -230,8 +266,13 @@ fn a_server_without_an_index_says_so_and_takes_one_up() {
     let at = world.server.address();
     assert_eq!(get(at, "/livez").status, 200);
     let body = r#"{"history":[{"movie_id":"1"}]}"#;
-    for response in [get(at, "/readyz"), get(at, "/v1/popular"), get(at, "/v1/movies/1"), recommend(at, body)]
-    {
+    for response in [
+        get(at, "/readyz"),
+        get(at, "/v1/popular"),
+        get(at, "/v1/movies/1"),
+        get(at, "/v1/users/1/neighbors"),
+        recommend(at, body),
+    ] {
         assert_eq!((response.status, response.json()["code"].as_str()), (503, Some("not_ready")));
         assert_eq!(response.header("retry-after"), Some("1"));
     }

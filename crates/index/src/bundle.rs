@@ -54,7 +54,7 @@ impl Retrieval {
     }
 }
 
-/// Movies found.
+/// Movies or users found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retrieved {
     /// Descending score, ties by ascending index.

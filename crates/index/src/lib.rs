@@ -1,7 +1,7 @@
 //! What a server loads: the bundle, a directory of checksummed flat files that is written whole, verified, memory-mapped
-//! and never changed. It answers which movies are nearest ([`Bundle::similar`], [`Bundle::for_user`]), which a filter
-//! allows ([`Bundle::filter`]) and what is popular where ([`PopularityIndex`]). It knows nothing of requests, training or
-//! data sets.
+//! and never changed. It answers which movies are nearest ([`Bundle::similar`], [`Bundle::for_user`]), which users are of like
+//! taste ([`Bundle::user_neighbors`]), which movies a filter allows ([`Bundle::filter`]) and what is popular where
+//! ([`PopularityIndex`]). It knows nothing of requests, training or data sets.
 //!
 //! - [`build`] makes a bundle from a [`BundleInput`] and measures it; it does not make it live.
 //! - [`IndexRoot`] is the directory of all versions, of the `CURRENT` pointer and of the `HISTORY` of what was live.
@@ -45,6 +45,7 @@ mod similar;
 #[cfg(test)]
 mod tests;
 mod text;
+mod user_neighbors;
 mod users;
 mod version;
 

@@ -163,7 +163,8 @@ impl PopularityIndex {
     fn shrunk_rates(&self, place: PlaceIndex) -> Vec<f32> {
         let row = place.0 as usize;
         let level = self.locations[row].as_ref().map_or(0, Location::level);
-        let prior = self.prior.get(level).or(self.prior.last()).copied().map_or(0.0, f64::from);
+        // Adding zero makes a negative zero positive: rates order as their bits do.
+        let prior = self.prior.get(level).or(self.prior.last()).copied().map_or(0.0, f64::from) + 0.0;
         let events = self.events[row] as f64 + prior;
         let mut rates = if row == 0 {
             vec![1.0 / self.movie_count.max(1) as f32; self.movie_count]
@@ -181,7 +182,7 @@ impl PopularityIndex {
         let range = self.offsets[row] as usize..self.offsets[row + 1] as usize;
         for (&movie, &count) in self.movies[range.clone()].iter().zip(&self.counts[range]) {
             let rate = &mut rates[movie as usize];
-            // A count beyond all sense must not make a rate infinite; adding zero makes a negative zero positive.
+            // A count beyond all sense must not make a rate infinite.
             *rate = (*rate + (f64::from(count) / events) as f32 + 0.0).min(f32::MAX);
         }
         rates

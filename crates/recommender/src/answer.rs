@@ -71,6 +71,48 @@ pub struct Reason<'a> {
     pub share: f32,
 }
 
+/// Users of like taste.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NeighborList<'a> {
+    /// The likest first.
+    pub items: Vec<Neighbor<'a>>,
+    /// Where the next page begins; the caller makes it from [`more`](Self::more).
+    pub next_cursor: Option<String>,
+    /// The bundle that answered.
+    pub index_version: &'a str,
+    /// The user who was asked about.
+    pub user_id: String,
+    /// What of that user was compared.
+    pub strategy: NeighborStrategy,
+    /// How the others were found.
+    pub retrieval: RetrievalKind,
+    /// Whether further items follow.
+    #[serde(skip)]
+    pub more: bool,
+}
+
+/// One user of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Neighbor<'a> {
+    /// The caller's id.
+    pub user_id: &'a str,
+    /// The cosine of the two embeddings, -1 to 1.
+    pub score: f32,
+}
+
+/// What of a user was compared with the embeddings of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NeighborStrategy {
+    /// The embedding that the bundle has of the user.
+    Personalized,
+    /// One folded in from the user's history: the bundle has none.
+    FoldedIn,
+    /// Nothing, and so nobody is found: the user is unknown, or has neither embedding nor history, or the bundle has embeddings
+    /// of no users at all.
+    Unavailable,
+}
+
 /// One movie with all its facts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MovieAnswer<'a> {
@@ -111,7 +153,7 @@ pub enum Strategy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RetrievalKind {
-    /// Every movie that could be in the list was compared.
+    /// Everything that could be in the list was compared.
     Exact,
     /// The neighbour graph was searched.
     Graph,

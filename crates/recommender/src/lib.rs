@@ -1,10 +1,10 @@
 //! Answers one request from one immutable snapshot: the taste of a user, candidates, the blend with what is popular in the
-//! place, diversity, reasons, search by title. It knows nothing of HTTP, and nothing of how a bundle came to be.
+//! place, diversity, reasons, search by title, people of like taste. It knows nothing of HTTP, and nothing of how a bundle came to be.
 //!
 //! - [`Engine`] holds the live [`Snapshot`], follows the `CURRENT` pointer, and keeps recent snapshots for later pages.
 //! - [`Snapshot`] answers: [`Snapshot::similar`], [`Snapshot::for_user`], [`Snapshot::for_history`], [`Snapshot::popular`],
-//!   [`Snapshot::search`], [`Snapshot::movie`], [`Snapshot::find_title`].
-//! - [`MovieList`] is an answer, in the shape that the HTTP contract gives it.
+//!   [`Snapshot::search`], [`Snapshot::movie`], [`Snapshot::find_title`], [`Snapshot::neighbors`].
+//! - [`MovieList`] is an answer, in the shape that the HTTP contract gives it; [`NeighborList`] is one of users.
 //!
 //! ```
 //! use cinedex_index::IndexRoot;
@@ -28,6 +28,7 @@ mod engine;
 mod error;
 mod find;
 mod lists;
+mod neighbors;
 mod request;
 mod snapshot;
 mod taste;
@@ -42,10 +43,13 @@ mod tests;
 #[cfg(test)]
 mod world;
 
-pub use answer::{Item, MovieAnswer, MovieList, PlaceAnswer, Reason, RetrievalKind, Source, Strategy};
+pub use answer::{
+    Item, MovieAnswer, MovieList, Neighbor, NeighborList, NeighborStrategy, PlaceAnswer, Reason,
+    RetrievalKind, Source, Strategy,
+};
 pub use engine::{Engine, EngineOptions, Followed};
 pub use error::RecommendError;
 pub use find::TitleMatch;
-pub use request::{HistoryItem, ListRequest, PlaceRequest, PopularRequest, UserRequest};
+pub use request::{HistoryItem, ListRequest, NeighborRequest, PlaceRequest, PopularRequest, UserRequest};
 pub use snapshot::Snapshot;
 pub use taste::MAX_REASONS;

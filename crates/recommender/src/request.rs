@@ -68,6 +68,17 @@ pub struct PopularRequest {
     pub limit: usize,
 }
 
+/// Users of like taste.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NeighborRequest {
+    /// Items left out at the front, for later pages.
+    pub offset: usize,
+    /// Items wanted; 0 answers none.
+    pub limit: usize,
+    /// Items of the first page, for later pages: what an approximate search put there is not to come again. 0 is `limit`.
+    pub first_page: usize,
+}
+
 /// One entry of a history that a request carries.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HistoryItem {

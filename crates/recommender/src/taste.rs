@@ -51,10 +51,8 @@ impl Snapshot {
             trained,
         };
         if let Some(user) = trained {
-            let history = bundle.history(user);
-            viewer.seen = history.movies.iter().copied().map(MovieIndex).collect();
-            let entries = viewer.seen.iter().copied().zip(history.preferences.iter().copied());
-            viewer.history = entries.filter(|(_, preference)| *preference != 0.0).collect();
+            viewer.seen = bundle.history(user).movies.iter().copied().map(MovieIndex).collect();
+            viewer.history = self.preferences_of(user);
         }
         let mut list = self.recommend(&viewer, request)?;
         list.user_id = Some(user_id.to_owned());
@@ -119,6 +117,27 @@ impl Snapshot {
             trained: None,
         };
         self.recommend(&viewer, request)
+    }
+
+    /// What a user of the bundle likes and dislikes, each movie once.
+    pub(crate) fn preferences_of(&self, user: UserIndex) -> Vec<(MovieIndex, f32)> {
+        let history = self.bundle().history(user);
+        let entries = history.movies.iter().copied().map(MovieIndex).zip(history.preferences.iter().copied());
+        entries.filter(|(_, preference)| *preference != 0.0).collect()
+    }
+
+    /// The vector of a taste of which a history is all that is known: folded in, else the mean of what was liked.
+    pub(crate) fn taste_of(&self, history: &[(MovieIndex, f32)]) -> Option<Vec<f32>> {
+        let bundle = self.bundle();
+        if history.is_empty() {
+            return None;
+        }
+        match bundle.settings().fold_in {
+            Some(fold_in) => {
+                Some(FoldIn::new(bundle.movie_factors(), bundle.gramian(), fold_in).vector(history))
+            }
+            None => mean_of_liked(bundle.movie_factors(), history),
+        }
     }
 
     fn recommend<'a>(
@@ -190,15 +209,9 @@ impl Snapshot {
             let factors = bundle.user_factors()?;
             Some(factors.row(viewer.trained?.row()).to_vec()).filter(|row| norm(row) > 0.0)
         };
-        let fold = || {
-            let fold_in = bundle.settings().fold_in?;
-            Some(FoldIn::new(bundle.movie_factors(), bundle.gramian(), fold_in).vector(&viewer.history))
-        };
         let mut vector = match folded {
             Some(folded) => folded.vector().to_vec(),
-            None => {
-                trained().or_else(fold).or_else(|| mean_of_liked(bundle.movie_factors(), &viewer.history))?
-            }
+            None => trained().or_else(|| self.taste_of(&viewer.history))?,
         };
         let length = norm(&vector);
         if length == 0.0 || !length.is_finite() {

@@ -20,6 +20,8 @@ use crate::{Engine, EngineOptions};
 /// Movies of each taste: ids 1 to 10 are action, 11 to 20 romance, 21 has no embedding.
 pub(crate) const EACH: usize = 10;
 pub(crate) const MOVIES: usize = 2 * EACH + 1;
+/// Users of odd ids love action, those of even ids romance; 3 and 4 have no embedding.
+const USERS: usize = 12;
 
 pub(crate) struct World {
     pub(crate) metric: Metric,
@@ -58,17 +60,20 @@ impl Bench {
     pub(crate) fn build(&self, world: &World) -> Version {
         let movies = movies();
         let factors = factors();
-        let users = [UserId::new("1").unwrap(), UserId::new("2").unwrap(), UserId::new("3").unwrap()];
-        let locations = [Some("US/CA/Fresno".parse().unwrap()), Some("KR".parse().unwrap()), None];
-        // User 1 liked action, user 2 romance but not movie 1, user 3 did nothing yet.
+        let users: Vec<UserId> = (1..=USERS).map(|user| UserId::new(&user.to_string()).unwrap()).collect();
+        let mut locations = vec![None; USERS];
+        (locations[0], locations[1]) = (Some("US/CA/Fresno".parse().unwrap()), Some("KR".parse().unwrap()));
+        // User 1 liked action, user 2 romance but not movie 1, user 3 did nothing yet, user 4 liked romance; all others are
+        // known by their embeddings alone.
+        let mut offsets = vec![8; USERS + 1];
+        offsets[..5].copy_from_slice(&[0, 3, 6, 6, 8]);
         let histories = Histories {
-            offsets: vec![0, 3, 6, 6],
-            movies: vec![0, 1, 2, 10, 11, 0],
-            preferences: vec![1.0, 1.0, 1.0, 1.0, 1.0, -1.0],
-            timestamps_ms: vec![1, 2, 3, 1, 2, 3],
+            offsets,
+            movies: vec![0, 1, 2, 10, 11, 0, 12, 13],
+            preferences: vec![1.0, 1.0, 1.0, 1.0, 1.0, -1.0, 1.0, 1.0],
+            timestamps_ms: vec![1, 2, 3, 1, 2, 3, 1, 2],
         };
-        let user_factors =
-            Matrix::from_packed(4, [0.9, 0.1, 0.0, 0.0, 0.0, 0.1, 0.9, 0.0, 0.0, 0.0, 0.0, 0.0]);
+        let user_factors = user_factors();
         let settings = settings(world);
         let gramian = cinedex_model::gramian(factors.view());
         let TasteMoments { movies: spread_movies, mean, unit_gramian } =
@@ -152,6 +157,18 @@ fn factors() -> Matrix {
         row[if movie < EACH { 0 } else { 2 }] = strength;
         row[1] = 0.05;
         row[3] = if movie % 2 == 0 { 0.1 } else { -0.1 };
+    }
+    factors
+}
+
+/// Columns as those of the movies, of many lengths.
+fn user_factors() -> Matrix {
+    let mut factors = Matrix::zeros(USERS, 4);
+    for user in [1, 2, 5, 6, 7, 8, 9, 10, 11, 12] {
+        let (row, strength) = (factors.row_mut(user - 1), 1.0 - user as f32 * 0.05);
+        row[if user % 2 == 1 { 0 } else { 2 }] = strength;
+        row[1] = 0.1;
+        row[3] = (user / 5) as f32 * 0.03;
     }
     factors
 }

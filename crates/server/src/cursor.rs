@@ -1,5 +1,5 @@
 //! Where a list goes on: an opaque text that names the bundle on which it began, how far it came and which request it
-//! belongs to, so that no movie comes twice or is skipped, whatever is swapped meanwhile.
+//! belongs to, so that nothing comes twice or is skipped, whatever is swapped meanwhile.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

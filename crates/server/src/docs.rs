@@ -26,13 +26,14 @@ td,th{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px s
 h3{margin-top:2rem}a{color:#0b57a4}@media(prefers-color-scheme:dark){body{color:#e8e8e8;background:#161616}\
 code,pre{background:#262626}td,th{border-color:#3a3a3a}a{color:#8ab8ee}}";
 
-const INTRODUCTION: &str = "<p>Films like a film, films for a person, what is popular in a place. Answers are JSON; \
+const INTRODUCTION: &str = "<p>Films like a film, films for a person, people of like taste, what is popular in a \
+place. Answers are JSON; \
 errors are <a href=\"#errors\">problem documents</a>. The machine-readable form of this page is \
 <a href=\"/openapi.json\">/openapi.json</a>.</p>\
 <p>A parameter that a route does not have is refused by its name. Repeats of a parameter mean any of the values, \
 several parameters mean all of them; names compare without case. A film whose year, runtime, country, language or \
 minimum age is unknown fails a filter on it. Lists carry <code>next_cursor</code>: send it as <code>cursor</code> for \
-the next page, which never repeats or skips a film, even if the index is exchanged meanwhile.</p>\
+the next page, which never repeats or skips an item, even if the index is exchanged meanwhile.</p>\
 <p>A URL is ASCII: percent-encode every other byte of an id, a title or a place, <code>%C3%A9</code> for é, and \
 <code>%2F</code> for a slash in an id. A request with other bytes in its first line is not HTTP and is answered 400 without \
 a body.</p>\
@@ -41,6 +42,7 @@ a body.</p>\
 const EXAMPLES: &str = "<pre>curl '\u{1}origin\u{1}/v1/movies?q=godfather'\n\
 curl '\u{1}origin\u{1}/v1/movies/\u{1}movie\u{1}/similar?limit=5'\n\
 curl '\u{1}origin\u{1}/v1/users/42/recommendations?limit=10&amp;year_min=1990&amp;explain=true'\n\
+curl '\u{1}origin\u{1}/v1/users/42/neighbors?limit=5'\n\
 curl '\u{1}origin\u{1}/v1/popular?location=KR'\n\
 curl -H 'content-type: application/json' \\\n     \
 -d '{\"history\":[{\"movie_id\":\"\u{1}movie\u{1}\",\"kind\":\"like\"}],\"limit\":5}' \\\n     \

@@ -30,7 +30,7 @@ fn value() -> Value {
         "info": {
             "title": "Cinedex",
             "version": env!("CARGO_PKG_VERSION"),
-            "summary": "Films like a film, films for a person, what is popular in a place",
+            "summary": "Films like a film, films for a person, people of like taste, what is popular in a place",
             "description": "A URL is ASCII: percent-encode every other byte of an id, a title or a place.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },

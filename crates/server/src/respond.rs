@@ -2,7 +2,7 @@
 //! over HTTP.
 
 use cinedex_recommender::{
-    HistoryItem, ListRequest, MovieList, PopularRequest, RecommendError, Snapshot, UserRequest,
+    HistoryItem, ListRequest, NeighborRequest, PopularRequest, RecommendError, Snapshot, UserRequest,
 };
 use serde::Serialize;
 
@@ -32,6 +32,14 @@ impl Asked {
         let Self { operation, id, parameters, history, offset, first_page, request, now } = self;
         let Parameters { query, limit, location, user, diversity, explain, include_seen, filter, .. } =
             parameters;
+        let page = Page { offset, first_page, request, now };
+        if operation == Operation::Neighbors {
+            let mut list = snapshot.neighbors(&id, &NeighborRequest { offset, limit, first_page });
+            if list.more {
+                list.next_cursor = Some(page.next_cursor(snapshot, list.items.len()));
+            }
+            return encode(&list);
+        }
         let user_request;
         let list = match operation {
             Operation::Search => Ok(snapshot.search(&query, offset, limit)),
@@ -58,7 +66,7 @@ impl Asked {
         };
         let mut list = list.map_err(|error| refusal(error, operation, &filter))?;
         if list.more && operation != Operation::ForHistory {
-            list.next_cursor = Some(next_cursor(snapshot, &list, offset, first_page, request, now));
+            list.next_cursor = Some(page.next_cursor(snapshot, list.items.len()));
         }
         encode(&list)
     }
@@ -103,21 +111,25 @@ pub(crate) fn refusal(
     }
 }
 
-fn next_cursor(
-    snapshot: &Snapshot,
-    list: &MovieList<'_>,
+/// Which part of which list.
+struct Page {
     offset: usize,
     first_page: usize,
     request: u64,
     now: u64,
-) -> String {
-    let cursor = Cursor {
-        first_page: u8::try_from(first_page).unwrap_or(u8::MAX),
-        // Rows of movies are 32 bits wide.
-        offset: (offset + list.items.len()) as u32,
-        request,
-        issued: issue_time(now),
-        version: snapshot.version().to_owned(),
-    };
-    cursor.encode()
+}
+
+impl Page {
+    /// Where the list goes on after this page's `items`.
+    fn next_cursor(&self, snapshot: &Snapshot, items: usize) -> String {
+        let cursor = Cursor {
+            first_page: u8::try_from(self.first_page).unwrap_or(u8::MAX),
+            // Rows of movies and users are 32 bits wide.
+            offset: (self.offset + items) as u32,
+            request: self.request,
+            issued: issue_time(self.now),
+            version: snapshot.version().to_owned(),
+        };
+        cursor.encode()
+    }
 }

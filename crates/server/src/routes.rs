@@ -11,6 +11,7 @@ pub(crate) enum Operation {
     Similar,
     ForUser,
     ForHistory,
+    Neighbors,
     Popular,
     Live,
     Ready,
@@ -181,7 +182,7 @@ const HISTORY_CODES: &[Code] = &[
 ];
 
 /// Every route.
-pub(crate) static ROUTES: [Route; 11] = [
+pub(crate) static ROUTES: [Route; 12] = [
     Route {
         operation: Operation::Search,
         method: Method::Get,
@@ -240,6 +241,21 @@ pub(crate) static ROUTES: [Route; 11] = [
         parameters: &[BODY_LIMIT, PLACE, TASTE, FILTERS],
         answer: Answer::Json("HistoryList"),
         codes: HISTORY_CODES,
+    },
+    Route {
+        operation: Operation::Neighbors,
+        method: Method::Get,
+        pattern: "/v1/users/{user_id}/neighbors",
+        name: "user_neighbors",
+        summary: "People of like taste",
+        description: "By cosine of embeddings, from 1 (the same taste) to -1; the user is left out, as is everybody without an \
+                      embedding. `strategy` says what was compared: `personalized` is the user's own embedding, `folded_in` \
+                      one made from the user's history, where the index has none. `unavailable` is nothing, and the list is \
+                      empty: the user is unknown, or a new one, or the index has no embeddings of users because its model \
+                      came without. The answer names other people by their ids: pass on to a person only what they may know.",
+        parameters: &[PAGE],
+        answer: Answer::Json("NeighborList"),
+        codes: LIST_CODES,
     },
     Route {
         operation: Operation::Popular,
@@ -369,6 +385,8 @@ mod tests {
         check("GET", "/v1/movies", Some((Operation::Search, None)));
         check("HEAD", "/v1/movies/318", Some((Operation::Movie, Some("318"))));
         check("GET", "/v1/movies/a%2Fb/similar", Some((Operation::Similar, Some("a%2Fb"))));
+        check("GET", "/v1/users/42/neighbors", Some((Operation::Neighbors, Some("42"))));
+        check("GET", "/v1/users/neighbors", None);
         check("GET", "/v1/movies/..", Some((Operation::Movie, Some(".."))));
         check("GET", "/v1/movies/", Some((Operation::Movie, Some(""))));
         check("GET", "/v1/movies/a/b", None);

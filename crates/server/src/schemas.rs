@@ -31,20 +31,41 @@ pub(crate) fn schemas() -> Value {
             },
         },
         "Movie": movie(),
-        "MovieList": list(&[], &json!({})),
-        "SimilarList": list(&["movie_id", "retrieval"], &json!({"movie_id": text(), "retrieval": retrieval()})),
+        "Neighbor": {
+            "type": "object",
+            "required": ["user_id", "score"],
+            "properties": {
+                "user_id": text(),
+                "score": {"type": "number", "minimum": -1, "maximum": 1, "description": "The cosine of the two embeddings."},
+            },
+        },
+        "MovieList": list("Item", &[], &json!({})),
+        "SimilarList": list("Item", &["movie_id", "retrieval"], &json!({"movie_id": text(), "retrieval": retrieval()})),
         "UserList": list(
+            "Item",
             &["user_id", "strategy", "retrieval", "location"],
             &json!({"user_id": text(), "strategy": strategy(), "retrieval": retrieval(), "location": place()}),
         ),
         "HistoryList": list(
+            "Item",
             &["strategy", "retrieval", "location", "unknown_movies"],
             &json!({
                 "strategy": strategy(), "retrieval": retrieval(), "location": place(),
                 "unknown_movies": {"type": "array", "items": text()},
             }),
         ),
-        "PopularList": list(&["location"], &json!({"user_id": text(), "location": place()})),
+        "PopularList": list("Item", &["location"], &json!({"user_id": text(), "location": place()})),
+        "NeighborList": list(
+            "Neighbor",
+            &["user_id", "strategy", "retrieval"],
+            &json!({
+                "user_id": text(), "retrieval": retrieval(),
+                "strategy": {
+                    "enum": ["personalized", "folded_in", "unavailable"],
+                    "description": "What of the user was compared: the own embedding, one made from the history, or nothing.",
+                },
+            }),
+        ),
         "Health": {
             "type": "object",
             "required": ["status"],
@@ -81,12 +102,12 @@ fn retrieval() -> Value {
     json!({"enum": ["exact", "graph"]})
 }
 
-fn list(required: &[&str], further: &Value) -> Value {
+fn list(item: &str, required: &[&str], further: &Value) -> Value {
     let mut schema = json!({
         "type": "object",
         "required": ["items", "next_cursor", "index_version"],
         "properties": {
-            "items": {"type": "array", "items": {"$ref": "#/components/schemas/Item"}},
+            "items": {"type": "array", "items": {"$ref": format!("#/components/schemas/{item}")}},
             "next_cursor": optional("string"),
             "index_version": text(),
         },

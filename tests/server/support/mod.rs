@@ -26,6 +26,7 @@ pub const DECIMAL: usize = 57;
 /// Further ids, in canonical order.
 pub const STRANGE: [&str; 3] = ["..", "a/b", "七"];
 pub const MOVIES: usize = DECIMAL + STRANGE.len();
+pub const USERS: usize = 30;
 
 pub struct World {
     pub server: RunningServer,
@@ -73,13 +74,17 @@ pub fn publish(root: &IndexRoot, popularity_weight: f32, fold_in: bool) -> Strin
         row[2] = (movie as f32 * 0.7).sin() * 0.2;
         row[3] = (movie as f32 * 1.3).cos() * 0.2;
     }
-    let users = [UserId::new("42").unwrap(), UserId::new("a/b").unwrap()];
+    let users = users();
+    let mut offsets = vec![2; users.len() + 1];
+    (offsets[0], offsets[users.len()]) = (0, 3);
     let histories = Histories {
-        offsets: vec![0, 2, 3],
+        offsets,
         movies: vec![0, 2, 1],
         preferences: vec![1.0, 1.0, 1.0],
         timestamps_ms: vec![1, 2, 3],
     };
+    let mut locations = vec![None; users.len()];
+    locations[0] = Some("KR".parse().unwrap());
     let fold_in = fold_in.then_some(FoldInSettings {
         regularization: 0.01,
         unobserved_weight: 0.1,
@@ -97,13 +102,18 @@ pub fn publish(root: &IndexRoot, popularity_weight: f32, fold_in: bool) -> Strin
         rating_scale: RatingScale::FIVE_STARS,
     };
     let gramian = cinedex_model::gramian(factors.view());
-    let user_factors = Matrix::from_packed(4, [0.9, 0.0, 0.1, 0.1, 0.0, 0.9, 0.1, 0.1]);
+    let mut user_factors = Matrix::zeros(users.len(), 4);
+    for user in 0..users.len() {
+        let row = user_factors.row_mut(user);
+        row[usize::from(user % 2 == 1)] = 0.9;
+        (row[2], row[3]) = (0.1, 0.1 + user as f32 * 0.01);
+    }
     let moments = TasteMoments::of(factors.view(), Metric::InnerProduct);
     let input = BundleInput {
         movies: &movies,
         movie_factors: factors.view(),
         users: &users,
-        locations: &[Some("KR".parse().unwrap()), None],
+        locations: &locations,
         user_factors: Some(user_factors.view()),
         histories: &histories,
         popularity: &popularity(),
@@ -117,6 +127,12 @@ pub fn publish(root: &IndexRoot, popularity_weight: f32, fold_in: bool) -> Strin
     let report = build(root, &input, &options, &silent, &AtomicBool::new(false)).unwrap();
     root.activate(&report.version).unwrap();
     report.version.as_str().to_owned()
+}
+
+/// User 42 and the last, who have a history, and those between, who have an embedding alone. Every other has the same taste.
+fn users() -> Vec<UserId> {
+    let decimal = (42..42 + USERS - 1).map(|number| number.to_string());
+    decimal.chain(["a/b".to_owned()]).map(|id| UserId::new(&id).unwrap()).collect()
 }
 
 fn movies() -> Vec<Movie> {
@@ -170,11 +186,13 @@ impl Response {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    /// The ids of a list.
+    /// The ids of a list, of movies or of users.
     pub fn ids(&self) -> Vec<String> {
         let json = self.json();
         let items = json["items"].as_array().unwrap_or_else(|| panic!("a list, not {json}"));
-        items.iter().map(|item| item["movie_id"].as_str().unwrap().to_owned()).collect()
+        let id =
+            |item: &Value| item.get("movie_id").or(item.get("user_id")).unwrap().as_str().unwrap().to_owned();
+        items.iter().map(id).collect()
     }
 }
 

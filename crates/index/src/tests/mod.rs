@@ -1,6 +1,10 @@
 //! What only shows on a whole bundle: what is built is answered, and what is damaged is refused.
 
+mod forgery;
 mod hostile;
+mod interrogation;
+mod mutations;
 mod retrieval;
 mod roots;
+mod user_neighbors;
 mod world;

@@ -1,0 +1,136 @@
+//! Asks a bundle everything that there is to ask, and holds the answers against what they must be whatever the numbers of its
+//! files say: indices of its own movies, allowed, each once, in order. The fuzz target takes this file in as well.
+
+use cinedex_domain::{Location, MovieFilter, MovieIndex, UserIndex};
+use cinedex_vectors::Scored;
+
+use crate::{Allowed, Bundle, PlaceIndex};
+
+/// Rows asked about at most, spread over all.
+const ASKED: usize = 12;
+
+/// Panics if an answer cannot be. Returns how many films were answered.
+pub(crate) fn interrogate(bundle: &Bundle) -> usize {
+    let count = bundle.movies().len();
+    let mut answered = ask_catalogue(bundle);
+    for allowed in filters(count) {
+        for movie in spread(count) {
+            for k in [1, 10, 40, usize::MAX] {
+                let found = bundle.similar(MovieIndex(movie), k, &allowed).items;
+                assert!(found.iter().all(|scored| scored.index != movie), "a film resembles itself");
+                answered += check(&found, k, &allowed);
+            }
+        }
+        for vector in vectors(bundle) {
+            for k in [1, 10, usize::MAX] {
+                let found = bundle.for_user(&vector, k, &allowed).items;
+                assert!(found.is_empty() || found.len() == k.min(allowed.count()), "{} of {k}", found.len());
+                answered += check(&found, k, &allowed);
+            }
+        }
+        for place in spread(bundle.popularity().places().count()) {
+            answered += check(&bundle.popularity().ranking(PlaceIndex(place), 10, &allowed), 10, &allowed);
+        }
+    }
+    answered
+}
+
+/// Allowed, each once, in order.
+fn check(found: &[Scored], k: usize, allowed: &Allowed) -> usize {
+    assert!(found.len() <= k && found.len() <= allowed.count(), "{} films for {k}", found.len());
+    assert!(found.iter().all(|scored| allowed.contains(scored.index)), "a film that is not allowed");
+    assert!(found.iter().all(|scored| !scored.score.is_nan()), "a score that is no number");
+    for pair in found.windows(2) {
+        let ordered =
+            pair[0].score > pair[1].score || pair[0].score == pair[1].score && pair[0].index < pair[1].index;
+        assert!(ordered, "{pair:?}");
+    }
+    found.len()
+}
+
+fn filters(count: usize) -> Vec<Allowed> {
+    let every = |step: usize| {
+        let mut allowed = Allowed::none(count);
+        allowed.extend((0..count as u32).step_by(step));
+        allowed
+    };
+    vec![Allowed::all(count), every(2), every(17), Allowed::none(count)]
+}
+
+/// Rows from the first to the last.
+fn spread(count: usize) -> impl Iterator<Item = u32> {
+    let step = count.div_ceil(ASKED).max(1);
+    (0..count).step_by(step).chain(count.checked_sub(1)).map(|row| row as u32)
+}
+
+/// Vectors of users, of films, and some that nobody has.
+fn vectors(bundle: &Bundle) -> Vec<Vec<f32>> {
+    let dimension = bundle.settings().dimension;
+    let mut vectors =
+        vec![vec![0.0; dimension], vec![1.0; dimension], vec![-1e6; dimension], vec![f32::NAN; dimension]];
+    if let Some(users) = bundle.user_factors() {
+        vectors.extend(spread(users.rows()).map(|row| users.row(row as usize).to_vec()));
+    }
+    vectors.extend(
+        spread(bundle.movies().len()).take(3).map(|row| bundle.movie_factors().row(row as usize).to_vec()),
+    );
+    vectors
+}
+
+/// Everything but nearest neighbours.
+fn ask_catalogue(bundle: &Bundle) -> usize {
+    let count = bundle.movies().len();
+    for (row, movie) in bundle.movies().iter().enumerate() {
+        assert_eq!(bundle.movie_index(movie.movie_id.as_str()), Some(MovieIndex(row as u32)));
+        bundle.has_embedding(MovieIndex(row as u32));
+    }
+    let mut answered = 0;
+    for filter in metadata_filters(bundle) {
+        let allowed = bundle.filter(&filter).expect("its own genres");
+        assert_eq!(allowed.len(), count);
+        answered += allowed.iter().inspect(|&movie| assert!((movie as usize) < count)).count();
+    }
+    for user in (0..bundle.user_count() as u32).map(UserIndex) {
+        assert_eq!(bundle.user_index(bundle.user_id(user)), Some(user));
+        bundle.user_location(user);
+        let history = bundle.history(user);
+        assert!(history.movies.iter().all(|&movie| (movie as usize) < count), "a film that there is not");
+        assert!(history.preferences.iter().all(|preference| preference.is_finite()));
+        assert_eq!(history.movies.len(), history.timestamps_ms.len());
+    }
+    let popularity = bundle.popularity();
+    for place in popularity.places() {
+        let rates = popularity.rates(place.place);
+        assert!(rates.len() == count && rates.iter().all(|rate| rate.is_finite() && *rate >= 0.0));
+    }
+    let fresno: Option<Location> = "US/CA/Fresno".parse().ok();
+    for (location, events) in
+        [(None, 0), (fresno.as_ref(), 0), (fresno.as_ref(), 1), (fresno.as_ref(), u64::MAX)]
+    {
+        popularity.rates(popularity.resolve(location, events).place);
+    }
+    assert_eq!(popularity.recent_counts().len(), count);
+    let (spread, dimension) = (bundle.spread(), bundle.settings().dimension);
+    assert_eq!(
+        (spread.mean.len(), spread.gramian.rows(), bundle.gramian().rows()),
+        (dimension, dimension, dimension)
+    );
+    answered
+}
+
+fn metadata_filters(bundle: &Bundle) -> Vec<MovieFilter> {
+    let mut filters = vec![
+        MovieFilter::default(),
+        MovieFilter { year_min: Some(1960), year_max: Some(1990), ..MovieFilter::default() },
+        MovieFilter { year_min: Some(u16::MAX), ..MovieFilter::default() },
+        MovieFilter { runtime_max: Some(120), max_age: Some(12), adult: true, ..MovieFilter::default() },
+        MovieFilter { countries: vec!["US".into(), "??".into()], ..MovieFilter::default() },
+        MovieFilter { languages: vec!["en".into()], ..MovieFilter::default() },
+    ];
+    for genre in bundle.genres() {
+        let only = || vec![genre.clone()];
+        filters.push(MovieFilter { genres_any: only(), ..MovieFilter::default() });
+        filters.push(MovieFilter { genres_all: only(), genres_none: only(), ..MovieFilter::default() });
+    }
+    filters
+}

@@ -1,0 +1,128 @@
+//! Files cut short at every page, and twenty thousand alterations, with the old checksums and with new ones: refused with the
+//! file's name, or answering as if nothing were wrong; never a panic.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use super::forgery::{Choices, Forgery, Stage};
+use super::interrogation::interrogate;
+use super::world::World;
+use crate::{IndexRoot, Planner};
+
+const PAGE: usize = 4096;
+const MUTATIONS: u32 = 10_000;
+
+fn forged(world: &World) -> Forgery {
+    let directory = tempfile::tempdir().unwrap();
+    let root = IndexRoot::new(directory.path());
+    let version = world.build(&root).unwrap().version;
+    Forgery::read(&root, &version)
+}
+
+/// A bundle small enough to be asked everything, whose planner asks the graph.
+fn small() -> Forgery {
+    let mut bundle = forged(&World::new(60, 9, 5));
+    let planner =
+        Planner { graph_from_movies: Some(1), graph_from_share: 0.0, ef_for_10: 16, ef_for_100: Some(48) };
+    bundle.manifest["calibration"]["planner"] = serde_json::to_value(planner).unwrap();
+    bundle
+}
+
+fn run(mutate: impl Fn(&[u8])) {
+    let config =
+        Config { cases: MUTATIONS, failure_persistence: None, max_shrink_iters: 2000, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let bytes = proptest::collection::vec(any::<u8>(), 24..72);
+    let tested = runner.run(&bytes, |bytes| {
+        mutate(&bytes);
+        Ok(())
+    });
+    if let Err(fault) = tested {
+        panic!("{fault}");
+    }
+}
+
+#[test]
+fn files_cut_at_every_page_are_refused_with_their_name() {
+    let whole = forged(&World::new(1200, 700, 12));
+    let mut stage = Stage::new(&whole);
+    let mut cuts = 0;
+    for (name, bytes) in &whole.files {
+        let header = 64 * (1 + u32::from_le_bytes(bytes[28..32].try_into().unwrap()) as usize % 256);
+        let ends = [0, 1, 7, 63, 64, 65, header - 1, header, bytes.len() - 1];
+        for length in (PAGE..bytes.len()).step_by(PAGE).chain(ends).filter(|&length| length < bytes.len()) {
+            let mut cut = whole.clone();
+            cut.files.get_mut(name).unwrap().truncate(length);
+            let mut agreeing = cut.clone();
+            agreeing.manifest["files"][name]["bytes"] = length.into();
+            for (case, forgery) in [("as it is", &cut), ("agreeing", &agreeing)] {
+                let refused = stage.open_sealed(forgery).map(drop).unwrap_err().to_string();
+                assert!(refused.contains(name), "{name} cut to {length}, the manifest {case}: {refused}");
+                cuts += 1;
+            }
+        }
+        assert!(bytes.len() > PAGE || name == "popularity.bin", "{name} has only {} bytes", bytes.len());
+    }
+    interrogate(&stage.open_sealed(&whole).unwrap());
+    println!("{cuts} cuts, every one refused");
+    assert!(cuts > 300, "{cuts}");
+}
+
+#[test]
+fn ten_thousand_alterations_under_old_checksums_are_refused_with_the_files_name() {
+    let (bundle, other) = (small(), forged(&World::new(44, 7, 5)));
+    let stage = RefCell::new(Stage::new(&bundle));
+    let refused = RefCell::new(BTreeMap::<String, u32>::new());
+    run(|bytes| {
+        let mut altered = bundle.clone();
+        let name = altered.alter(&mut Choices::new(bytes), &other);
+        match stage.borrow_mut().open(&altered) {
+            Ok(_) => assert!(altered == bundle, "{name}: an alteration was accepted"),
+            Err(error) => {
+                assert!(error.to_string().contains(&name), "{name}: {error}");
+                *refused.borrow_mut().entry(name).or_default() += 1;
+            }
+        }
+    });
+    println!("of {MUTATIONS} alterations refused: {:?}", refused.borrow());
+    assert!(refused.borrow().values().sum::<u32>() > MUTATIONS * 8 / 10);
+}
+
+#[test]
+fn ten_thousand_alterations_under_new_checksums_are_refused_or_harmless() {
+    let (bundle, other) = (small(), forged(&World::new(44, 7, 5)));
+    let stage = RefCell::new(Stage::new(&bundle));
+    let counts = RefCell::new([0u32; 3]);
+    run(|bytes| {
+        let mut altered = bundle.clone();
+        let name = altered.alter(&mut Choices::new(bytes), &other);
+        altered.seal(&name);
+        let answer = stage.borrow_mut().open_sealed(&altered);
+        let mut counts = counts.borrow_mut();
+        match answer {
+            Ok(opened) => {
+                interrogate(&opened);
+                counts[1] += 1;
+                // Measuring takes longer than asking.
+                if counts[1] % 100 == 0 {
+                    let _ = stage.borrow().verify();
+                    counts[2] += 1;
+                }
+            }
+            Err(error) => {
+                // What contradicts another file may be noticed there.
+                let reason = error.to_string();
+                assert!(bundle.names().iter().any(|name| reason.contains(name)), "{name}: {reason}");
+                counts[0] += 1;
+            }
+        }
+    });
+    let [refused, harmless, verified] = counts.into_inner();
+    println!(
+        "of {MUTATIONS} alterations {refused} refused, {harmless} harmless, {verified} of these measured again"
+    );
+    assert!(refused > MUTATIONS / 4 && harmless > MUTATIONS / 20, "{refused} refused, {harmless} harmless");
+}
