@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use cinedex_domain::{Metric, Progress, Step};
+use cinedex_domain::{Progress, Step};
 use cinedex_storage::{AtomicDirectory, sha256_bytes, sha256_file, write_movies, xxh3};
 use cinedex_vectors::{Matrix, MatrixView};
 use rand::SeedableRng;
@@ -20,7 +20,7 @@ use crate::bundle::{
     USERS,
 };
 use crate::calibrate::calibrate;
-use crate::container::{SectionData, write_container};
+use crate::container::{Container, SectionData, write_container};
 use crate::error::InputFault;
 use crate::freeze::{Frozen, freeze, permuted};
 use crate::graph::{Graph, Members, NO_NODE, write_graph};
@@ -200,13 +200,7 @@ impl Work<'_> {
             factors.push(SectionData::new("unit_gramian", gramian.as_slice()));
         }
         wrote(FACTORS, write_container(&path(FACTORS), FACTORS_KIND, &factors)?);
-        wrote(
-            SCAN,
-            match input.settings.metric {
-                Metric::InnerProduct => write_scan(&path(SCAN), input.movie_factors)?,
-                Metric::Cosine => write_scan(&path(SCAN), normalized(input.movie_factors).view())?,
-            },
-        );
+        wrote(SCAN, write_scan(&path(SCAN), input.movie_factors)?);
         wrote(USERS, write_users(&path(USERS), input.users, input.locations)?);
         if let Some(factors) = input.user_factors {
             let sections = [SectionData::new("factors", factors.as_slice())];
@@ -244,9 +238,12 @@ impl Work<'_> {
         let path = |name: &str| self.directory.join(name);
         let entry = |name: &str| entry_of(&path(name), checksums[name]);
         let graph = Graph::open(&path(GRAPH), &entry(GRAPH)?, movies, dimension)?;
-        let scan = Scan::open(&path(SCAN), &entry(SCAN)?, movies, dimension)?;
-        let similar = Similar::new(graph, movies, Planner::default());
-        Ok(calibrate(&similar, &scan, self.input.user_factors, movies, self.options))
+        let factors = Container::open(&path(FACTORS), FACTORS_KIND, &entry(FACTORS)?)?;
+        let factors = factors.section_of::<f32>("factors", movies.saturating_mul(dimension))?;
+        let scan = Scan::open(&path(SCAN), &entry(SCAN)?, factors, dimension)?;
+        let similar = Similar::new(graph, Planner::default());
+        let metric = self.input.settings.metric;
+        Ok(calibrate(&similar, &scan, self.input.user_factors, metric, self.options))
     }
 
     /// Writes the manifest, of which the version follows.

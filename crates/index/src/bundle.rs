@@ -12,7 +12,7 @@ use crate::container::{Container, Section};
 use crate::error::Fault;
 use crate::filters::{FilterIndex, find_movie};
 use crate::graph::Graph;
-use crate::input::norm_of;
+use crate::input::for_metric;
 use crate::manifest::file_size;
 use crate::scan::Scan;
 use crate::similar::Similar;
@@ -142,9 +142,9 @@ impl Bundle {
         MatrixView::new(&self.factors, self.settings().dimension)
     }
 
-    /// Whether a movie has an embedding. Panics if the movie is of another bundle.
+    /// Whether a movie has an embedding.
     pub fn has_embedding(&self, movie: MovieIndex) -> bool {
-        self.scan.is_embedded(movie.0)
+        self.scan.embedded().contains(movie.0)
     }
 
     /// `dimension × dimension`: the sum over movies of `y yᵀ`.
@@ -207,7 +207,7 @@ impl Bundle {
     /// The `k` allowed movies of highest cosine to `movie`, itself left out: never fewer than `k` where `k` allowed movies have
     /// an embedding. A movie without an embedding resembles nothing. Panics if `allowed` is of another bundle.
     pub fn similar(&self, movie: MovieIndex, k: usize, allowed: &Allowed) -> Retrieved {
-        self.similar.search(movie.0, k, allowed)
+        self.similar.search(&self.scan, movie.0, k, allowed)
     }
 
     /// The `k` allowed movies that score highest for a user's vector (by inner product; by cosine where the model says so):
@@ -215,17 +215,25 @@ impl Bundle {
     /// number that is not finite finds nothing. Panics if `allowed` is of another bundle.
     pub fn for_user(&self, vector: &[f32], k: usize, allowed: &Allowed) -> Retrieved {
         assert_eq!(allowed.len(), self.movies.len(), "the filter is of this bundle");
-        let items = match self.settings().metric {
-            Metric::InnerProduct => self.scan.search(vector, k, allowed),
-            Metric::Cosine => {
-                let norm = norm_of(vector);
-                let divisor = if norm > 0.0 { norm } else { 1.0 };
-                let unit: Vec<f32> =
-                    vector.iter().map(|&value| (f64::from(value) / divisor) as f32).collect();
-                self.scan.search(&unit, k, allowed)
-            }
-        };
+        let metric = self.settings().metric;
+        let query = for_metric(metric, vector);
+        let mut items = Vec::new();
+        if self.scan.is_searchable(&query) {
+            items = self.scan.complete(self.scan.search(metric, &query, k, allowed), k, allowed);
+        }
         Retrieved { items, retrieval: Retrieval::Exact }
+    }
+
+    /// The `k` allowed movies that have an embedding of highest cosine to a vector of length 1, comparing all: descending, ties
+    /// ascending index. Panics if `allowed` is of another bundle.
+    pub fn nearest_by_cosine(&self, unit: &[f32], k: usize, allowed: &Allowed) -> Vec<Scored> {
+        self.scan.search(Metric::Cosine, unit, k, allowed)
+    }
+
+    /// What [`for_user`](Self::for_user) scores a movie by: the inner product, or for a cosine model, where the vector has length
+    /// 1, the cosine; 0 for a movie without an embedding. Panics if the movie is of another bundle.
+    pub fn score(&self, vector: &[f32], movie: MovieIndex) -> f32 {
+        if self.has_embedding(movie) { self.scan.score(self.settings().metric, vector, movie.0) } else { 0.0 }
     }
 
     /// Opens and checks a version's directory.
@@ -239,10 +247,10 @@ impl Bundle {
         }
         let MovieVectors { factors, gramian, mean, unit_gramian } = files.read_factors(count, dimension)?;
         let (path, entry) = files.entry(SCAN)?;
-        let scan = Scan::open(&path, entry, count, dimension)?;
+        let scan = Scan::open(&path, entry, factors.clone(), dimension)?;
         let (path, entry) = files.entry(GRAPH)?;
         let graph = Graph::open(&path, entry, count, dimension)?;
-        let similar = Similar::new(graph, count, manifest.calibration.planner.clone());
+        let similar = Similar::new(graph, manifest.calibration.planner.clone());
         let (path, entry) = files.entry(USERS)?;
         let users = Users::open(&path, entry)?;
         let user_factors = files.read_user_factors(users.len(), dimension)?;

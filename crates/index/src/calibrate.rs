@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
+use cinedex_domain::Metric;
 use cinedex_vectors::{MatrixView, Scored};
 use rand::SeedableRng;
 use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use crate::input::for_metric;
 use crate::scan::Scan;
 use crate::similar::Similar;
 use crate::{Allowed, Breadth, BuildOptions, Calibration, Planner};
@@ -20,12 +22,13 @@ const BREADTHS: [usize; 12] = [16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 
 const GRAPH_FROM_SHARE: f64 = 0.75;
 /// Queries timed; recall is measured on more.
 const TIMED: usize = 100;
+/// Queries answered exactly in one pass.
+const TOGETHER: usize = 16;
 /// Products computed for exact answers at most, so that measuring a large catalogue stays short.
 const EXACT_PRODUCTS: usize = 200_000_000;
 
 /// A movie drawn as a query, and its exact answer.
 struct Query {
-    node: u32,
     movie: u32,
     exact: Vec<Scored>,
 }
@@ -36,12 +39,12 @@ pub(crate) fn calibrate(
     similar: &Similar,
     scan: &Scan,
     users: Option<MatrixView<'_>>,
-    movie_count: usize,
+    metric: Metric,
     options: &BuildOptions,
 ) -> Calibration {
-    let all = Allowed::all(movie_count);
+    let all = Allowed::all(scan.embedded().len());
     let mut generator = ChaCha8Rng::seed_from_u64(options.seed);
-    let for_user_microseconds = time_users(scan, users, &all, &mut generator);
+    let for_user_microseconds = time_users(scan, users, metric, &mut generator);
     let embedded = similar.graph().embedded();
     if embedded.len() < 2 {
         return Calibration { for_user_microseconds, ..Calibration::default() };
@@ -49,16 +52,15 @@ pub(crate) fn calibrate(
     let affordable = (EXACT_PRODUCTS / embedded.len()).max(100);
     let drawn =
         sample(&mut generator, embedded.len(), options.recall_queries.min(affordable).min(embedded.len()));
-    let queries: Vec<Query> = drawn
-        .into_vec()
-        .into_par_iter()
-        .map(|position| exact_answer(similar, embedded[position], embedded.len() - 1, &all))
+    let movies: Vec<u32> = drawn.into_iter().map(|position| embedded[position]).collect();
+    let queries: Vec<Query> = movies
+        .par_chunks(TOGETHER)
+        .flat_map_iter(|movies| exact_answers(similar, scan, movies, &all))
         .collect();
     let timed = &queries[..queries.len().min(TIMED)];
-    let exact_microseconds = median(timed.iter().map(|query| {
-        microseconds(|| similar.by_scan(query.node, query.movie, 10, embedded.len() - 1, &all))
-    }));
-    let tried = try_breadths(similar, &queries, &all);
+    let exact_microseconds =
+        median(timed.iter().map(|query| microseconds(|| similar.by_scan(scan, query.movie, 10, &all))));
+    let tried = try_breadths(similar, scan, &queries, &all);
     let fits = |recall: fn(&Breadth) -> Option<f64>| {
         move |breadth: &&Breadth| recall(breadth).is_some_and(|found| found >= TARGET_RECALL)
     };
@@ -90,16 +92,27 @@ pub(crate) fn calibrate(
     }
 }
 
-fn exact_answer(similar: &Similar, movie: u32, available: usize, all: &Allowed) -> Query {
-    let node = similar.graph().node_of(movie).expect("it was drawn from the embedded movies");
-    Query { node, movie, exact: similar.by_scan(node, movie, 100, available, all) }
+fn exact_answers(similar: &Similar, scan: &Scan, movies: &[u32], all: &Allowed) -> Vec<Query> {
+    let vectors = movies.iter().flat_map(|&movie| {
+        let node = similar.graph().node_of(movie).expect("it was drawn from the embedded movies");
+        similar.graph().vector(node)
+    });
+    let vectors: Vec<f32> = vectors.copied().collect();
+    let vectors = MatrixView::new(&vectors, vectors.len() / movies.len());
+    let found = scan.search_batch(Metric::Cosine, vectors, 101, all);
+    let without_itself = |(&movie, mut exact): (&u32, Vec<Scored>)| {
+        exact.retain(|other| other.index != movie);
+        exact.truncate(100);
+        Query { movie, exact }
+    };
+    movies.iter().zip(found).map(without_itself).collect()
 }
 
 /// From narrow to wide, until both recalls reach the target.
-fn try_breadths(similar: &Similar, queries: &[Query], all: &Allowed) -> Vec<Breadth> {
+fn try_breadths(similar: &Similar, scan: &Scan, queries: &[Query], all: &Allowed) -> Vec<Breadth> {
     let mut tried = Vec::new();
     for ef in BREADTHS {
-        let answer = |query: &Query, k: usize| similar.by_graph(query.node, query.movie, k, ef, all);
+        let answer = |query: &Query, k: usize| similar.by_graph(scan, query.movie, k, ef, all);
         let recall = |k: usize| -> f64 {
             let shares = queries.par_iter().map(|query| recall_of(&answer(query, k), &query.exact, k));
             shares.sum::<f64>() / queries.len() as f64
@@ -129,10 +142,12 @@ fn recall_of(found: &[Scored], exact: &[Scored], k: usize) -> f64 {
     good.min(wanted) as f64 / wanted as f64
 }
 
-fn time_users(scan: &Scan, users: Option<MatrixView<'_>>, all: &Allowed, generator: &mut ChaCha8Rng) -> f64 {
+fn time_users(scan: &Scan, users: Option<MatrixView<'_>>, metric: Metric, generator: &mut ChaCha8Rng) -> f64 {
     let Some(users) = users.filter(|users| users.rows() > 0) else { return 0.0 };
     let drawn = sample(generator, users.rows(), TIMED.min(users.rows())).into_vec();
-    median(drawn.into_iter().map(|row| microseconds(|| scan.search(users.row(row), 10, all))))
+    let all = Allowed::all(scan.embedded().len());
+    let queries = drawn.into_iter().map(|row| for_metric(metric, users.row(row)));
+    median(queries.map(|query| microseconds(|| scan.search(metric, &query, 10, &all))))
 }
 
 fn microseconds<T>(work: impl FnOnce() -> T) -> f64 {

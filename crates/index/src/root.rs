@@ -213,8 +213,8 @@ impl IndexRoot {
         let manifest = self.check_hashes(version)?;
         let bundle = self.open(version)?;
         let (similar, scan) = bundle.measured();
-        let movies = bundle.movies().len();
-        let calibration = calibrate(similar, scan, bundle.user_factors(), movies, &manifest.parameters);
+        let metric = bundle.settings().metric;
+        let calibration = calibrate(similar, scan, bundle.user_factors(), metric, &manifest.parameters);
         let (recorded, found) = (manifest.calibration.recall_at_10, calibration.recall_at_10);
         if found < recorded - RECALL_TOLERANCE {
             let path = self.directory(version).join(crate::bundle::GRAPH);

@@ -1,27 +1,23 @@
 //! Similar movies by cosine: the planner chooses between graph and scan, and the scan is the rescue of the graph.
 
+use cinedex_domain::Metric;
 use cinedex_vectors::{Scored, TopK};
 
-use crate::graph::{Graph, cosine};
+use crate::graph::Graph;
+use crate::scan::Scan;
 use crate::{Allowed, Planner, Retrieval, Retrieved};
-
-/// Below this share of the movies the allowed ones are scored one by one.
-const FEW: usize = 8;
 
 /// The graph and when to ask it.
 #[derive(Debug)]
 pub(crate) struct Similar {
     graph: Graph,
-    embedded: Allowed,
     planner: Planner,
 }
 
 impl Similar {
-    /// Follows `planner` on `graph`, over `movie_count` movies.
-    pub(crate) fn new(graph: Graph, movie_count: usize, planner: Planner) -> Self {
-        let mut embedded = Allowed::none(movie_count);
-        embedded.extend(graph.embedded().iter().copied());
-        Self { graph, embedded, planner }
+    /// Follows `planner` on `graph`.
+    pub(crate) fn new(graph: Graph, planner: Planner) -> Self {
+        Self { graph, planner }
     }
 
     /// Follows another planner.
@@ -37,70 +33,64 @@ impl Similar {
 
     /// The `k` allowed movies of highest cosine to `movie`, itself left out: descending, ties ascending index. A movie
     /// without an embedding resembles nothing.
-    pub(crate) fn search(&self, movie: u32, k: usize, allowed: &Allowed) -> Retrieved {
+    pub(crate) fn search(&self, scan: &Scan, movie: u32, k: usize, allowed: &Allowed) -> Retrieved {
         let nothing = Retrieved { items: Vec::new(), retrieval: Retrieval::Exact };
-        let Some(node) = self.graph.node_of(movie) else { return nothing };
+        if self.graph.node_of(movie).is_none() {
+            return nothing;
+        }
         let itself = usize::from(allowed.contains(movie));
-        let available = allowed.count_common(&self.embedded).saturating_sub(itself);
+        let available = allowed.count_common(scan.embedded()).saturating_sub(itself);
         if k == 0 || available == 0 {
             return nothing;
         }
-        if let Some(ef) = self.plan(k, available) {
-            let items = self.by_graph(node, movie, k, ef, allowed);
+        if let Some(ef) = self.plan(k, available, scan.embedded().count()) {
+            let items = self.by_graph(scan, movie, k, ef, allowed);
             if items.len() >= k.min(available) {
                 return Retrieved { items, retrieval: Retrieval::Graph };
             }
         }
-        Retrieved { items: self.by_scan(node, movie, k, available, allowed), retrieval: Retrieval::Exact }
+        Retrieved { items: self.by_scan(scan, movie, k, allowed), retrieval: Retrieval::Exact }
     }
 
-    /// The graph, whatever the planner says.
+    /// The graph, whatever the planner says. A movie without an embedding finds nothing.
     pub(crate) fn by_graph(
         &self,
-        node: u32,
+        scan: &Scan,
         movie: u32,
         k: usize,
         ef: usize,
         allowed: &Allowed,
     ) -> Vec<Scored> {
-        let mut top = TopK::new(k);
+        let Some(node) = self.graph.node_of(movie) else { return Vec::new() };
+        let (mut found, mut top) = (TopK::new(k), TopK::new(k));
         let accept = |other| other != movie && allowed.contains(other);
-        self.graph.search(node, ef, accept, &mut top);
-        top.into_sorted()
-    }
-
-    /// The scan, whatever the planner says; `available` says how many movies are to be looked at.
-    pub(crate) fn by_scan(
-        &self,
-        node: u32,
-        movie: u32,
-        k: usize,
-        available: usize,
-        allowed: &Allowed,
-    ) -> Vec<Scored> {
-        let mut top = TopK::new(k);
+        self.graph.search(node, ef, accept, &mut found);
         let query = self.graph.vector(node);
-        if available * FEW < self.graph.node_count() {
-            for other in allowed.iter().filter(|&other| other != movie) {
-                if let Some(node) = self.graph.node_of(other) {
-                    top.push(other, cosine(self.graph.vector(node), query));
-                }
-            }
-        } else {
-            self.graph.scan(query, |other| other != movie && allowed.contains(other), &mut top);
+        for Scored { index, .. } in found.into_sorted() {
+            top.push(index, scan.score(Metric::Cosine, query, index));
         }
         top.into_sorted()
     }
 
+    /// The scan, whatever the planner says. A movie without an embedding finds nothing.
+    pub(crate) fn by_scan(&self, scan: &Scan, movie: u32, k: usize, allowed: &Allowed) -> Vec<Scored> {
+        let Some(node) = self.graph.node_of(movie) else { return Vec::new() };
+        // One more, for the movie itself is among the nearest.
+        let mut found = scan.search(Metric::Cosine, self.graph.vector(node), k.saturating_add(1), allowed);
+        found.retain(|other| other.index != movie);
+        found.truncate(k);
+        found
+    }
+
     /// The breadth with which to ask the graph, or `None` for the scan. What the graph costs grows with its breadth, what the
     /// scan costs with the movies that are allowed.
-    fn plan(&self, k: usize, available: usize) -> Option<usize> {
+    fn plan(&self, k: usize, available: usize, embedded: usize) -> Option<usize> {
         let from_movies = self.planner.graph_from_movies?;
         let ef = self.breadth(k)?;
         let scaled = u128::from(from_movies) * ef as u128 / u128::from(self.planner.ef_for_10.max(1));
-        let share = available as f64 / self.embedded.count().max(1) as f64;
+        let share = available as f64 / embedded.max(1) as f64;
         // The movie asked for is never available: a catalogue without a filter must still count as whole.
-        let whole = available + 1 >= self.embedded.count();
+        let whole = available + 1 >= embedded;
         (available as u128 >= scaled && (whole || share >= self.planner.graph_from_share)).then_some(ef)
     }
 
