@@ -39,6 +39,7 @@ mod hnsw;
 mod input;
 mod manifest;
 mod mapping;
+mod nearest;
 mod planner;
 mod popularity;
 mod root;
@@ -47,7 +48,6 @@ mod searcher;
 #[cfg(test)]
 mod tests;
 mod text;
-mod user_neighbors;
 mod users;
 mod version;
 

@@ -12,7 +12,7 @@ use crate::error::{Fault, excerpt};
 use crate::{BuildOptions, Calibration, IndexError, Provenance, Version};
 
 /// The format that this program writes and reads.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// The manifest's name in a bundle.
 pub(crate) const MANIFEST: &str = "manifest.json";

@@ -181,11 +181,11 @@ fn a_file_of_another_bundle_is_refused() {
 #[test]
 fn another_format_says_what_to_do() {
     for (format, remedy) in
-        [("1", "run cinedex index build"), ("3", "update cinedex or run cinedex index build")]
+        [("1", "run cinedex index build"), ("4", "update cinedex or run cinedex index build")]
     {
         let mut built = Built::new(&World::new(10, 2, 2));
         let text = fs::read_to_string(built.path("manifest.json")).unwrap();
-        let text = text.replace("\"format_version\": 2", &format!("\"format_version\": {format}"));
+        let text = text.replace("\"format_version\": 3", &format!("\"format_version\": {format}"));
         fs::write(built.path("manifest.json"), &text).unwrap();
         built.refuses(remedy, "another format");
         // The same where the hash agrees, and whatever else the manifest holds.
@@ -196,7 +196,7 @@ fn another_format_says_what_to_do() {
 
 #[test]
 fn a_manifest_that_is_none_is_refused() {
-    for text in ["", "{}", "[]", "null", "{\"format_version\": 2}", "{\"format_version\": \"2\"}", "\u{0}"] {
+    for text in ["", "{}", "[]", "null", "{\"format_version\": 3}", "{\"format_version\": \"2\"}", "\u{0}"] {
         let mut built = Built::new(&World::new(10, 2, 2));
         built.rename(text.as_bytes());
         built.refuses("manifest.json", text);

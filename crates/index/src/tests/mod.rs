@@ -7,4 +7,4 @@ mod mutations;
 mod retrieval;
 mod roots;
 mod user_neighbors;
-mod world;
+pub(crate) mod world;
