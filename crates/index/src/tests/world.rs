@@ -12,8 +12,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    BuildOptions, BuildReport, Bundle, BundleInput, Histories, IndexError, IndexRoot, Place, PlacePopularity,
-    Provenance, SpreadInput, Version, build,
+    BuildOptions, BuildReport, Bundle, BundleInput, Calibration, CostCurve, CostPoint, Histories, IndexError,
+    IndexRoot, Measured, Place, PlacePopularity, Planner, Provenance, SpreadInput, Version, build,
 };
 
 pub(crate) struct World {
@@ -100,6 +100,21 @@ impl World {
             provenance: &self.provenance,
         }
     }
+}
+
+/// What has the planner ask the graph whenever it may.
+pub(crate) fn eager_calibration(ef_for_10: u32, ef_for_100: Option<u32>) -> Calibration {
+    let cost = |microseconds| CostCurve::new(vec![CostPoint { size: 1.0, microseconds }]);
+    let planner = Planner {
+        ef_for_10: Some(ef_for_10),
+        ef_for_100,
+        scan: cost(1e12),
+        each: cost(1e12),
+        graph: cost(1.0),
+        microseconds_a_node: 1.0,
+    };
+    let measured = || Measured { planner: planner.clone(), ..Measured::default() };
+    Calibration { similar: measured(), for_user: measured(), neighbors: measured() }
 }
 
 fn movie(row: usize) -> Movie {
