@@ -18,7 +18,7 @@
 //!     let Some(movie) = bundle.movie_index(movie_id) else { return Ok(Vec::new()) };
 //!     let drama = MovieFilter { genres_any: vec!["Drama".into()], ..MovieFilter::default() };
 //!     let found = bundle.similar(movie, 10, &bundle.filter(&drama)?);
-//!     Ok(found.items.iter().map(|hit| bundle.movies()[hit.index as usize].title.clone()).collect())
+//!     Ok(found.items.iter().map(|hit| bundle.movie(MovieIndex(hit.index)).title().to_owned()).collect())
 //! }
 //! # let root = IndexRoot::new(std::env::temp_dir().join("cinedex-no-such-index"));
 //! # assert!(nearest(&root, "318").is_err());
@@ -28,6 +28,7 @@ mod allowed;
 mod build;
 mod bundle;
 mod calibrate;
+mod catalogue;
 mod container;
 mod error;
 mod filters;
@@ -36,8 +37,10 @@ mod graph;
 mod history;
 mod hnsw;
 mod input;
+mod lists;
 mod manifest;
 mod mapping;
+mod numbers;
 mod popularity;
 mod root;
 mod scan;
@@ -52,8 +55,10 @@ mod version;
 pub use allowed::Allowed;
 pub use build::{BuildOptions, BuildReport, build};
 pub use bundle::{Bundle, History, Retrieval, Retrieved, Spread};
+pub use catalogue::MovieView;
 pub use error::{Fault, IndexError, InputFault, UnknownGenre};
 pub use input::{BundleInput, Histories, Place, PlacePopularity, Provenance, SpreadInput};
+pub use lists::Names;
 pub use manifest::{
     Breadth, BuildFigures, Calibration, Counts, FORMAT_VERSION, FileEntry, Manifest, Planner,
 };

@@ -213,7 +213,7 @@ impl IndexRoot {
         let manifest = self.check_hashes(version)?;
         let bundle = self.open(version)?;
         let (similar, scan) = bundle.measured();
-        let movies = bundle.movies().len();
+        let movies = bundle.movie_count();
         let calibration = calibrate(similar, scan, bundle.user_factors(), movies, &manifest.parameters);
         let (recorded, found) = (manifest.calibration.recall_at_10, calibration.recall_at_10);
         if found < recorded - RECALL_TOLERANCE {
