@@ -4,10 +4,19 @@
 use cinedex_domain::{Location, MovieFilter, MovieIndex, UserIndex};
 use cinedex_vectors::Scored;
 
-use crate::{Allowed, Bundle, PlaceIndex};
+use crate::{Allowed, Bundle, PlaceIndex, Strategy};
 
 /// Rows asked about at most, spread over all.
 const ASKED: usize = 4;
+
+/// Every way to be answered, at its extremes.
+const STRATEGIES: [Strategy; 5] = [
+    Strategy::Scan,
+    Strategy::Each,
+    Strategy::Graph { ef: 0 },
+    Strategy::Graph { ef: 12 },
+    Strategy::Graph { ef: u32::MAX },
+];
 
 /// Panics if an answer cannot be. Returns how many films were answered.
 pub(crate) fn interrogate(bundle: &Bundle) -> usize {
@@ -20,12 +29,21 @@ pub(crate) fn interrogate(bundle: &Bundle) -> usize {
                 assert!(found.iter().all(|scored| scored.index != movie), "a film resembles itself");
                 answered += check(&found, k, &allowed);
             }
+            for strategy in STRATEGIES {
+                let found = bundle.similar_by(MovieIndex(movie), 10, &allowed, strategy).items;
+                assert!(found.iter().all(|scored| scored.index != movie), "a film resembles itself");
+                answered += check(&found, 10, &allowed);
+            }
         }
         for vector in vectors(bundle) {
             for k in [10, usize::MAX] {
                 let found = bundle.for_user(&vector, k, &allowed).items;
                 assert!(found.is_empty() || found.len() == k.min(allowed.count()), "{} of {k}", found.len());
                 answered += check(&found, k, &allowed);
+            }
+            for strategy in STRATEGIES {
+                let found = bundle.for_user_by(&vector, 10, &allowed, strategy).items;
+                answered += check(&found, 10, &allowed);
             }
         }
         for place in spread(bundle.popularity().places().count()) {
