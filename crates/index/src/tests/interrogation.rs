@@ -11,7 +11,7 @@ const ASKED: usize = 12;
 
 /// Panics if an answer cannot be. Returns how many films were answered.
 pub(crate) fn interrogate(bundle: &Bundle) -> usize {
-    let count = bundle.movies().len();
+    let count = bundle.movie_count();
     let mut answered = ask_catalogue(bundle) + ask_users(bundle);
     for allowed in filters(count) {
         for movie in spread(count) {
@@ -72,7 +72,7 @@ fn vectors(bundle: &Bundle) -> Vec<Vec<f32>> {
         vectors.extend(spread(users.rows()).map(|row| users.row(row as usize).to_vec()));
     }
     vectors.extend(
-        spread(bundle.movies().len()).take(3).map(|row| bundle.movie_factors().row(row as usize).to_vec()),
+        spread(bundle.movie_count()).take(3).map(|row| bundle.movie_factors().row(row as usize).to_vec()),
     );
     vectors
 }
@@ -96,10 +96,11 @@ fn ask_users(bundle: &Bundle) -> usize {
 
 /// Everything but nearest neighbours.
 fn ask_catalogue(bundle: &Bundle) -> usize {
-    let count = bundle.movies().len();
-    for (row, movie) in bundle.movies().iter().enumerate() {
-        assert_eq!(bundle.movie_index(movie.movie_id.as_str()), Some(MovieIndex(row as u32)));
-        bundle.has_embedding(MovieIndex(row as u32));
+    let count = bundle.movie_count();
+    for movie in (0..count as u32).map(MovieIndex) {
+        let facts = bundle.movie(movie).to_movie();
+        assert_eq!(bundle.movie_index(facts.movie_id.as_str()), Some(movie));
+        bundle.has_embedding(movie);
     }
     let mut answered = 0;
     for filter in metadata_filters(bundle) {
