@@ -10,7 +10,7 @@ mod world;
 use std::hint::black_box;
 
 use cinedex_domain::{MovieFilter, MovieIndex, UserIndex};
-use cinedex_index::Bundle;
+use cinedex_index::{Bundle, FilterKind};
 use cinedex_recommender::{EngineOptions, Snapshot, UserRequest};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 
@@ -74,9 +74,11 @@ fn benches(criterion: &mut Criterion) {
 }
 
 fn print_calibration(name: &str, bundle: &Bundle) {
-    let calibration = &bundle.manifest().calibration;
-    println!("{name}: exact scan for ten similar {:.1} µs", calibration.exact_microseconds);
-    for breadth in &calibration.tried {
+    let measured = &bundle.manifest().calibration.similar;
+    for cell in measured.cells.iter().filter(|cell| cell.filter == FilterKind::None) {
+        println!("{name}: exact scan for {} similar {:.1} µs", cell.k, cell.scan_microseconds);
+    }
+    for breadth in &measured.breadths {
         println!(
             "{name}: graph ef {} recall@10 {:.3}, {:.1} µs",
             breadth.ef, breadth.recall_at_10, breadth.microseconds

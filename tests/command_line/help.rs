@@ -59,7 +59,10 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
         &["--protocol", "strong", "temporal", "--train", "--fold-in", "--held-out", "--model", "--bundle"],
     ),
     (&["index"], &["build", "list", "verify", "activate", "remove"]),
-    (&["index", "build"], &["--model", "--no-activate", "--keep", "default: 3", "--min-recall"]),
+    (
+        &["index", "build"],
+        &["--model", "--no-activate", "--keep", "default: 3", "--min-recall", "--target-recall"],
+    ),
     (&["index", "list"], &["--indexes", "default: indexes"]),
     (&["index", "verify"], &["[VERSION]"]),
     (&["index", "activate"], &["<VERSION>"]),

@@ -93,7 +93,11 @@ fn reasons_of_queries_name_what_was_asked() {
     place.run(&["train", "films", "--model", "../x"]).refused(&["../x"]);
     place.run(&["index", "build", "films", "--model", "none"]).refused(&["none"]);
     place.run(&["evaluate", "films", "--model", "guess"]).refused(&["guess", "popularity"]);
-    let run = place.run(&["index", "build", "films", "--min-recall", "1.5"]).refused(&["not live"]);
+    for recall in ["0.49", "1.01", "NaN"] {
+        let run = place.run(&["index", "build", "films", "--target-recall", recall]);
+        run.refused(&["target_recall is", "0.5 to 1"]);
+    }
+    let run = place.run(&["index", "build", "films", "--min-coverage", "1.5"]).refused(&["not live"]);
     assert!(run.stdout.contains("bundle 2"), "a refused bundle is still described: {run:?}");
     let live = place.json(&["index", "list"]);
     assert_eq!(live.as_array().unwrap().iter().filter(|row| row["live"] == true).count(), 1);

@@ -19,7 +19,7 @@ use crate::bundle::{
     CATALOGUE, FACTORS, FACTORS_KIND, GRAPH, HISTORIES, POPULARITY, SCAN, USER_FACTORS, USER_FACTORS_KIND,
     USERS,
 };
-use crate::calibrate::calibrate;
+use crate::calibrate::{calibrate, genre_sets};
 use crate::catalogue::write_catalogue;
 use crate::container::{SectionData, write_container};
 use crate::error::InputFault;
@@ -30,15 +30,14 @@ use crate::input::{check_input, norm_of};
 use crate::manifest::{FORMAT_VERSION, MANIFEST};
 use crate::popularity::write_popularity;
 use crate::scan::{Scan, write_scan};
-use crate::similar::Similar;
+use crate::searcher::Searcher;
 use crate::users::{write_histories, write_users};
 use crate::{
-    BuildFigures, BundleInput, Calibration, Counts, FileEntry, IndexError, IndexRoot, Manifest, Planner,
-    Version,
+    BuildFigures, BundleInput, Calibration, Counts, FileEntry, IndexError, IndexRoot, Manifest, Version,
 };
 
 /// What the graph is built with and how it is measured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BuildOptions {
     /// Links of a node in each layer, twice as many in the lowest: 4 to 64.
@@ -51,11 +50,20 @@ pub struct BuildOptions {
     pub seed: u64,
     /// Movies drawn as queries when measuring: at most this many, 1 to 100,000.
     pub recall_queries: usize,
+    /// Share of the exact best that the graph must find to be asked, .5 to 1; with 1 every answer is exact.
+    pub target_recall: f64,
 }
 
 impl Default for BuildOptions {
     fn default() -> Self {
-        Self { connections: 16, ef_construction: 200, threads: 0, seed: 42, recall_queries: 500 }
+        Self {
+            connections: 16,
+            ef_construction: 200,
+            threads: 0,
+            seed: 42,
+            recall_queries: 500,
+            target_recall: 0.99,
+        }
     }
 }
 
@@ -72,6 +80,10 @@ impl BuildOptions {
             if !range.contains(&found) {
                 return Err(InputFault::Parameter { name, found: found.to_string(), allowed });
             }
+        }
+        if !(0.5..=1.0).contains(&self.target_recall) {
+            let found = self.target_recall.to_string();
+            return Err(InputFault::Parameter { name: "target_recall", found, allowed: "0.5 to 1" });
         }
         Ok(())
     }
@@ -245,8 +257,11 @@ impl Work<'_> {
         let entry = |name: &str| entry_of(&path(name), checksums[name]);
         let graph = Graph::open(&path(GRAPH), &entry(GRAPH)?, movies, dimension)?;
         let scan = Scan::open(&path(SCAN), &entry(SCAN)?, movies, dimension)?;
-        let similar = Similar::new(graph, movies, Planner::default());
-        Ok(calibrate(&similar, &scan, self.input.user_factors, movies, self.options))
+        let searcher = Searcher::new(scan, graph, movies);
+        let genres =
+            genre_sets(self.input.movies.iter().map(|movie| movie.genres.iter().map(String::as_str)));
+        let (users, metric) = (self.input.user_factors, self.input.settings.metric);
+        Ok(calibrate(&searcher, users, metric, &genres, self.options))
     }
 
     /// Writes the manifest, of which the version follows.

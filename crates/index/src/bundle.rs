@@ -6,15 +6,17 @@ use cinedex_domain::{Location, Metric, ModelSettings, MovieFilter, MovieIndex, U
 use cinedex_vectors::{MatrixView, Scored};
 use serde::{Deserialize, Serialize};
 
+use crate::calibrate::{calibrate, genre_sets};
 use crate::catalogue::{Catalogue, MovieView};
 use crate::container::{Container, Section};
 use crate::error::Fault;
 use crate::graph::Graph;
 use crate::input::norm_of;
+use crate::planner::Strategy;
 use crate::scan::Scan;
-use crate::similar::Similar;
+use crate::searcher::{Query, Searcher};
 use crate::users::{StoredHistories, Users};
-use crate::{Allowed, FileEntry, IndexError, Manifest, PopularityIndex, UnknownGenre, Version};
+use crate::{Allowed, Calibration, FileEntry, IndexError, Manifest, PopularityIndex, UnknownGenre, Version};
 
 pub(crate) const CATALOGUE: &str = "catalogue.bin";
 pub(crate) const FACTORS: &str = "movie_factors.bin";
@@ -99,8 +101,7 @@ pub struct Bundle {
     mean: Section<f32>,
     /// For a cosine model only.
     unit_gramian: Option<Section<f32>>,
-    scan: Scan,
-    similar: Similar,
+    searcher: Searcher,
     users: Users,
     user_factors: Option<Section<f32>>,
     histories: StoredHistories,
@@ -146,7 +147,7 @@ impl Bundle {
 
     /// Whether a movie has an embedding. Panics if the movie is of another bundle.
     pub fn has_embedding(&self, movie: MovieIndex) -> bool {
-        self.scan.is_embedded(movie.0)
+        self.searcher.embedded().contains(movie.0)
     }
 
     /// `dimension × dimension`: the sum over movies of `y yᵀ`.
@@ -209,25 +210,75 @@ impl Bundle {
     /// The `k` allowed movies of highest cosine to `movie`, itself left out: never fewer than `k` where `k` allowed movies have
     /// an embedding. A movie without an embedding resembles nothing. Panics if `allowed` is of another bundle.
     pub fn similar(&self, movie: MovieIndex, k: usize, allowed: &Allowed) -> Retrieved {
-        self.similar.search(movie.0, k, allowed)
+        let planner = &self.manifest.calibration.similar.planner;
+        let search = |query: &Query<'_>| self.searcher.search(query, k, allowed, planner);
+        self.similar_query(movie).map_or(NOTHING, |query| search(&query))
+    }
+
+    /// The same by a given strategy, whatever the planner says.
+    pub fn similar_by(
+        &self,
+        movie: MovieIndex,
+        k: usize,
+        allowed: &Allowed,
+        strategy: Strategy,
+    ) -> Retrieved {
+        let search = |query: &Query<'_>| self.searcher.search_by(query, k, allowed, strategy);
+        self.similar_query(movie).map_or(NOTHING, |query| search(&query))
+    }
+
+    /// What the planner would have [`Bundle::similar`] do first.
+    pub fn plan_similar(&self, movie: MovieIndex, k: usize, allowed: &Allowed) -> Strategy {
+        let planner = &self.manifest.calibration.similar.planner;
+        let plan = |query: &Query<'_>| self.searcher.plan(query, k, allowed, planner).strategy;
+        self.similar_query(movie).map_or(Strategy::Each, |query| plan(&query))
     }
 
     /// The `k` allowed movies that score highest for a user's vector (by inner product; by cosine where the model says so):
     /// never fewer than `k` where `k` are allowed. Movies without an embedding come last. A vector of another length or with a
     /// number that is not finite finds nothing. Panics if `allowed` is of another bundle.
     pub fn for_user(&self, vector: &[f32], k: usize, allowed: &Allowed) -> Retrieved {
-        assert_eq!(allowed.len(), self.movie_count(), "the filter is of this bundle");
-        let items = match self.settings().metric {
-            Metric::InnerProduct => self.scan.search(vector, k, allowed),
-            Metric::Cosine => {
-                let norm = norm_of(vector);
-                let divisor = if norm > 0.0 { norm } else { 1.0 };
-                let unit: Vec<f32> =
-                    vector.iter().map(|&value| (f64::from(value) / divisor) as f32).collect();
-                self.scan.search(&unit, k, allowed)
-            }
-        };
-        Retrieved { items, retrieval: Retrieval::Exact }
+        let planner = &self.manifest.calibration.for_user.planner;
+        self.for_vector(vector, k, allowed, |query| self.searcher.search(query, k, allowed, planner))
+    }
+
+    /// The same by a given strategy, whatever the planner says.
+    pub fn for_user_by(&self, vector: &[f32], k: usize, allowed: &Allowed, strategy: Strategy) -> Retrieved {
+        self.for_vector(vector, k, allowed, |query| self.searcher.search_by(query, k, allowed, strategy))
+    }
+
+    /// What the planner would have [`Bundle::for_user`] do first.
+    pub fn plan_for_user(&self, vector: &[f32], k: usize, allowed: &Allowed) -> Strategy {
+        let query = Query { metric: self.settings().metric, vector, row: None };
+        self.searcher.plan(&query, k, allowed, &self.manifest.calibration.for_user.planner).strategy
+    }
+
+    fn similar_query(&self, movie: MovieIndex) -> Option<Query<'_>> {
+        let vector = self.searcher.unit(movie.0)?;
+        Some(Query { metric: Metric::Cosine, vector, row: Some(movie.0) })
+    }
+
+    fn for_vector(
+        &self,
+        vector: &[f32],
+        k: usize,
+        allowed: &Allowed,
+        search: impl Fn(&Query<'_>) -> Retrieved,
+    ) -> Retrieved {
+        if !self.searcher.is_searchable(vector) {
+            return NOTHING;
+        }
+        let metric = self.settings().metric;
+        let unit = (metric == Metric::Cosine).then(|| unit_of(vector));
+        let mut found = search(&Query { metric, vector: unit.as_deref().unwrap_or(vector), row: None });
+        let missing = k.min(allowed.count()) - found.items.len();
+        if missing > 0 {
+            let score = found.items.last().map_or(0.0, |last| last.score.min(0.0));
+            let embedded = self.searcher.embedded();
+            let rest = allowed.iter().filter(|&movie| !embedded.contains(movie)).take(missing);
+            found.items.extend(rest.map(|index| Scored { index, score }));
+        }
+        found
     }
 
     /// Opens and checks a version's directory; files are read by as many threads as there are processors.
@@ -250,9 +301,8 @@ impl Bundle {
         );
         let catalogue = catalogue?;
         let MovieVectors { factors, gramian, mean, unit_gramian } = vectors?;
-        let (scan, graph) = (scan?, graph?);
         let People { users, user_factors, histories, popularity } = people?;
-        let similar = Similar::new(graph, count, manifest.calibration.planner.clone());
+        let searcher = Searcher::new(scan?, graph?, count);
         Ok(Self {
             version: version.clone(),
             catalogue,
@@ -260,8 +310,7 @@ impl Bundle {
             gramian,
             mean,
             unit_gramian,
-            scan,
-            similar,
+            searcher,
             users,
             user_factors,
             histories,
@@ -270,16 +319,28 @@ impl Bundle {
         })
     }
 
-    /// Follows another planner.
+    /// Follows another calibration.
     #[cfg(test)]
-    pub(crate) fn plan(&mut self, planner: crate::Planner) {
-        self.similar.plan_by(planner);
+    pub(crate) fn calibrate_as(&mut self, calibration: crate::Calibration) {
+        self.manifest.calibration = calibration;
     }
 
-    /// What the graph and the scan are measured on.
-    pub(crate) fn measured(&self) -> (&Similar, &Scan) {
-        (&self.similar, &self.scan)
+    /// Measures again what was measured when it was built.
+    pub(crate) fn measure(&self) -> Calibration {
+        let genres = |movie| self.movie(MovieIndex(movie)).genres().iter();
+        let genres = genre_sets((0..self.movie_count() as u32).map(genres));
+        let users = self.user_factors();
+        calibrate(&self.searcher, users, self.settings().metric, &genres, &self.manifest.parameters)
     }
+}
+
+const NOTHING: Retrieved = Retrieved { items: Vec::new(), retrieval: Retrieval::Exact };
+
+/// At length 1; a vector of zeros stays.
+fn unit_of(vector: &[f32]) -> Vec<f32> {
+    let norm = norm_of(vector);
+    let divisor = if norm > 0.0 { norm } else { 1.0 };
+    vector.iter().map(|&value| (f64::from(value) / divisor) as f32).collect()
 }
 
 /// What `movie_factors.bin` holds.

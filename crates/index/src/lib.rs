@@ -28,6 +28,7 @@ mod allowed;
 mod build;
 mod bundle;
 mod calibrate;
+mod calibration;
 mod catalogue;
 mod container;
 mod error;
@@ -41,10 +42,11 @@ mod lists;
 mod manifest;
 mod mapping;
 mod numbers;
+mod planner;
 mod popularity;
 mod root;
 mod scan;
-mod similar;
+mod searcher;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -55,13 +57,13 @@ mod version;
 pub use allowed::Allowed;
 pub use build::{BuildOptions, BuildReport, build};
 pub use bundle::{Bundle, History, Retrieval, Retrieved, Spread};
+pub use calibration::{Breadth, Calibration, Cell, FilterKind, GraphFigures, Measured};
 pub use catalogue::MovieView;
 pub use error::{Fault, IndexError, InputFault, UnknownGenre};
 pub use input::{BundleInput, Histories, Place, PlacePopularity, Provenance, SpreadInput};
 pub use lists::Names;
-pub use manifest::{
-    Breadth, BuildFigures, Calibration, Counts, FORMAT_VERSION, FileEntry, Manifest, Planner,
-};
+pub use manifest::{BuildFigures, Counts, FORMAT_VERSION, FileEntry, Manifest};
+pub use planner::{CostCurve, CostPoint, Planner, Strategy};
 pub use popularity::{PlaceIndex, PopularityIndex, ResolvedPlace};
 pub use root::{CurrentStamp, IndexRoot, VerifyReport, VersionSummary};
 pub use version::Version;

@@ -13,8 +13,6 @@ use crate::{Allowed, FileEntry, IndexError};
 const KIND: &str = "scan";
 /// Rows scored at a time.
 const BLOCK: usize = 64;
-/// Below this share of the movies the allowed ones are scored one by one.
-const FEW: usize = 16;
 
 /// Sorts rows by length and writes them; returns the header's checksum.
 pub(crate) fn write_scan(path: &Path, rows: MatrixView<'_>) -> Result<u64, IndexError> {
@@ -88,29 +86,24 @@ impl Scan {
     pub(crate) fn is_embedded(&self, movie: u32) -> bool {
         (self.position_of[movie as usize] as usize) < self.embedded
     }
-    /// The `k` allowed movies of highest inner product: descending, ties ascending index. Movies without a vector come last
-    /// and score no more than the last that has one, nor more than 0. A query of another length, with a number that is not
-    /// finite, or longer than 1e12 finds nothing.
+
+    /// Whether a query can be scored: of the right length and finite, not longer than 1e12.
+    pub(crate) fn is_searchable(&self, query: &[f32]) -> bool {
+        query.len() == self.dimension && is_sensible(norm_of(query))
+    }
+
+    /// The `k` allowed movies with a vector of highest inner product: descending, ties ascending index.
     pub(crate) fn search(&self, query: &[f32], k: usize, allowed: &Allowed) -> Vec<Scored> {
-        let length = norm_of(query);
-        if query.len() != self.dimension || !is_sensible(length) || k == 0 {
-            return Vec::new();
-        }
         let mut top = TopK::new(k);
-        let count = allowed.count();
-        if count * FEW < self.embedded {
-            self.score_each(query, allowed, &mut top);
-        } else {
-            self.score_blocks(query, length as f32, allowed, &mut top);
-        }
-        let mut found = top.into_sorted();
-        if found.len() < k.min(count) {
-            let score = found.last().map_or(0.0, |last| last.score.min(0.0));
-            let rest = self.order[self.embedded..].iter().copied().filter(|&movie| allowed.contains(movie));
-            let missing = k - found.len();
-            found.extend(rest.take(missing).map(|index| Scored { index, score }));
-        }
-        found
+        self.score_blocks(query, norm_of(query) as f32, allowed, &mut top);
+        top.into_sorted()
+    }
+
+    /// The same, by scoring the allowed movies one by one.
+    pub(crate) fn search_each(&self, query: &[f32], k: usize, allowed: &Allowed) -> Vec<Scored> {
+        let mut top = TopK::new(k);
+        self.score_each(query, allowed, &mut top);
+        top.into_sorted()
     }
 
     fn score_each(&self, query: &[f32], allowed: &Allowed, top: &mut TopK) {

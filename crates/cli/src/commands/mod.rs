@@ -1,5 +1,6 @@
 //! One file a command. Each reads its flags, calls a library, and shows what came back.
 
+mod calibration;
 mod cold;
 mod dataset;
 mod demo;

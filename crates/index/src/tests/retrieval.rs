@@ -5,7 +5,7 @@ use cinedex_vectors::{Matrix, MatrixView, Scored};
 use proptest::prelude::*;
 
 use super::world::World;
-use crate::{Allowed, Bundle, PlaceIndex, Planner, Retrieval};
+use crate::{Allowed, Bundle, Calibration, CostCurve, CostPoint, Measured, PlaceIndex, Planner, Retrieval};
 
 fn product(a: &[f32], b: &[f32]) -> f64 {
     // Adding zero makes a negative zero positive: the two are one score.
@@ -140,13 +140,21 @@ fn every(count: usize, step: usize) -> Allowed {
 /// A bundle whose planner always asks the graph.
 fn eager(world: &World, directory: &std::path::Path) -> Bundle {
     let mut bundle = world.open(directory);
-    bundle.plan(Planner {
-        graph_from_movies: Some(1),
-        graph_from_share: 0.0,
-        ef_for_10: 64,
-        ef_for_100: Some(160),
-    });
+    bundle.calibrate_as(eager_calibration(Some(160)));
     bundle
+}
+
+fn eager_calibration(ef_for_100: Option<u32>) -> Calibration {
+    let cost = |microseconds| CostCurve::new(vec![CostPoint { size: 1.0, microseconds }]);
+    let planner = Planner {
+        ef_for_10: Some(64),
+        ef_for_100,
+        scan: cost(1e12),
+        each: cost(1e12),
+        graph: cost(1.0),
+        microseconds_a_node: 1.0,
+    };
+    Calibration { similar: Measured { planner, ..Measured::default() }, ..Calibration::default() }
 }
 
 #[test]
@@ -165,8 +173,11 @@ fn the_graph_finds_nearly_all_and_is_rescued_when_it_cannot() {
         wanted += 10;
     }
     assert!(hits as f64 / f64::from(wanted) > 0.98, "{hits} of {wanted}");
-    let calibration = &bundle.manifest().calibration;
-    assert!(calibration.recall_at_10 >= 0.99 && calibration.recall_at_100 >= 0.99, "{calibration:?}");
+    let bundle = world.open(tempfile::tempdir().unwrap().path());
+    let measured = &bundle.manifest().calibration.similar.breadths;
+    let last = measured.last().unwrap();
+    assert!(last.recall_at_10 >= 0.99 && last.recall_at_100.unwrap() >= 0.99, "{measured:?}");
+    let bundle = eager(&world, directory.path());
     let few = every(6000, 500);
     let found = bundle.similar(MovieIndex(3), 12, &few);
     check(&found.items, 12, &similar_candidates(world.factors.view(), 3, &few));
@@ -184,10 +195,9 @@ fn the_graph_answers_only_for_as_many_as_it_was_measured_for() {
     for (k, expect) in [(10, Retrieval::Graph), (100, Retrieval::Graph), (101, Retrieval::Exact)] {
         assert_eq!(retrieval(&bundle, k), expect, "{k}");
     }
-    let missed = Planner { ef_for_100: None, graph_from_movies: Some(1), ..Planner::default() };
-    bundle.plan(missed);
+    bundle.calibrate_as(eager_calibration(None));
     assert_eq!((retrieval(&bundle, 10), retrieval(&bundle, 11)), (Retrieval::Graph, Retrieval::Exact));
-    bundle.plan(Planner::default());
+    bundle.calibrate_as(Calibration::default());
     assert_eq!(retrieval(&bundle, 10), Retrieval::Exact);
 }
 
