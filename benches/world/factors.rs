@@ -13,10 +13,10 @@ use cinedex_vectors::{Csr, Matrix};
 
 const HEADER_BYTES: u64 = 24;
 
-/// What all unobserved pairs weigh together, in observed ones: what Rendle et al. (2021) chose for MovieLens 20M comes to 27, for
-/// the Million Song Dataset to 14; the default of .2 a pair comes to 7 on MovieLens 1M. Weighing .2 each, they would outweigh
-/// what is observed the more the larger the catalogue, until nothing but popularity were learned.
-const UNOBSERVED: f64 = 27.0;
+/// What all unobserved pairs weigh together, in observed ones: as with the default of .2 a pair at 100,000 films and 20 million
+/// pairs. At a million films .2 a pair would weigh so much that nothing but popularity were learned, a single direction; Rendle
+/// et al. (2021), too, choose less for larger catalogues.
+const UNOBSERVED: f64 = 140.0;
 
 /// Learns factors with the model's own settings, but for the weight of unobserved pairs.
 pub fn train(pairs: &Csr<f32>, dimension: usize, epochs: usize, threads: usize) -> Factors {
