@@ -2,26 +2,23 @@
 
 use std::path::Path;
 
-use cinedex_domain::{Location, Metric, ModelSettings, Movie, MovieFilter, MovieIndex, UserIndex};
-use cinedex_storage::read_movies;
+use cinedex_domain::{Location, Metric, ModelSettings, MovieFilter, MovieIndex, UserIndex};
 use cinedex_vectors::{MatrixView, Scored};
 use serde::{Deserialize, Serialize};
 
-use crate::build::checksum_of_file;
 use crate::calibrate::{calibrate, genre_sets};
+use crate::catalogue::{Catalogue, MovieView};
 use crate::container::{Container, Section};
 use crate::error::Fault;
-use crate::filters::{FilterIndex, find_movie};
 use crate::graph::Graph;
 use crate::input::norm_of;
-use crate::manifest::file_size;
 use crate::planner::Strategy;
 use crate::scan::Scan;
 use crate::searcher::{Query, Searcher};
 use crate::users::{StoredHistories, Users};
 use crate::{Allowed, Calibration, FileEntry, IndexError, Manifest, PopularityIndex, UnknownGenre, Version};
 
-pub(crate) const CATALOGUE: &str = "movies.parquet";
+pub(crate) const CATALOGUE: &str = "catalogue.bin";
 pub(crate) const FACTORS: &str = "movie_factors.bin";
 pub(crate) const SCAN: &str = "scan.bin";
 pub(crate) const GRAPH: &str = "graph.bin";
@@ -98,8 +95,7 @@ pub struct Spread<'a> {
 pub struct Bundle {
     version: Version,
     manifest: Manifest,
-    movies: Vec<Movie>,
-    filters: FilterIndex,
+    catalogue: Catalogue,
     factors: Section<f32>,
     gramian: Section<f32>,
     mean: Section<f32>,
@@ -128,14 +124,20 @@ impl Bundle {
         &self.manifest.settings
     }
 
-    /// The catalogue, in canonical order of ids; a [`MovieIndex`] is a row of it.
-    pub fn movies(&self) -> &[Movie] {
-        &self.movies
+    /// How many movies the catalogue has.
+    pub fn movie_count(&self) -> usize {
+        self.catalogue.len()
+    }
+
+    /// The facts of a movie; a [`MovieIndex`] is a row of the catalogue, in canonical order of ids. Panics if the movie is of
+    /// another bundle.
+    pub fn movie(&self, movie: MovieIndex) -> MovieView<'_> {
+        self.catalogue.movie(movie)
     }
 
     /// The row of a movie.
     pub fn movie_index(&self, movie_id: &str) -> Option<MovieIndex> {
-        find_movie(&self.movies, movie_id).map(MovieIndex)
+        self.catalogue.ids.find(movie_id).map(MovieIndex)
     }
 
     /// `movie_count × dimension`; a row of zeros is a movie without an embedding.
@@ -197,12 +199,12 @@ impl Bundle {
 
     /// All genres, sorted, in the catalogue's spelling.
     pub fn genres(&self) -> &[String] {
-        self.filters.genres()
+        &self.catalogue.known_genres
     }
 
     /// The movies that pass a filter.
     pub fn filter(&self, filter: &MovieFilter) -> Result<Allowed, UnknownGenre> {
-        self.filters.allowed(&self.movies, filter)
+        self.catalogue.allowed(filter)
     }
 
     /// The `k` allowed movies of highest cosine to `movie`, itself left out: never fewer than `k` where `k` allowed movies have
@@ -279,33 +281,31 @@ impl Bundle {
         found
     }
 
-    /// Opens and checks a version's directory.
+    /// Opens and checks a version's directory; files are read by as many threads as there are processors.
     pub(crate) fn open(directory: &Path, version: &Version) -> Result<Self, IndexError> {
         let manifest = Manifest::read(directory, version)?;
         let files = Files { directory, manifest: &manifest };
-        let movies = files.read_catalogue()?;
-        let (count, dimension) = (movies.len(), manifest.settings.dimension);
+        let dimension = manifest.settings.dimension;
         if dimension == 0 {
             return Err(files.malformed("settings.dimension is 0"));
         }
-        let MovieVectors { factors, gramian, mean, unit_gramian } = files.read_factors(count, dimension)?;
-        let (path, entry) = files.entry(SCAN)?;
-        let scan = Scan::open(&path, entry, count, dimension)?;
-        let (path, entry) = files.entry(GRAPH)?;
-        let graph = Graph::open(&path, entry, count, dimension)?;
-        let searcher = Searcher::new(scan, graph, count);
-        let (path, entry) = files.entry(USERS)?;
-        let users = Users::open(&path, entry)?;
-        let user_factors = files.read_user_factors(users.len(), dimension)?;
-        let (path, entry) = files.entry(HISTORIES)?;
-        let histories = StoredHistories::open(&path, entry, users.len(), count)?;
-        let (path, entry) = files.entry(POPULARITY)?;
-        let popularity = PopularityIndex::open(&path, entry, count)?;
-        let filters = FilterIndex::new(&movies);
+        let (count, user_count) = (files.count_of_movies()?, files.count_of_users()?);
+        let ((catalogue, vectors), ((scan, graph), people)) = rayon::join(
+            || rayon::join(|| files.read_catalogue(count), || files.read_factors(count, dimension)),
+            || {
+                let indexes = || {
+                    rayon::join(|| files.read_scan(count, dimension), || files.read_graph(count, dimension))
+                };
+                rayon::join(indexes, || files.read_people(user_count, count, dimension))
+            },
+        );
+        let catalogue = catalogue?;
+        let MovieVectors { factors, gramian, mean, unit_gramian } = vectors?;
+        let People { users, user_factors, histories, popularity } = people?;
+        let searcher = Searcher::new(scan?, graph?, count);
         Ok(Self {
             version: version.clone(),
-            filters,
-            movies,
+            catalogue,
             factors,
             gramian,
             mean,
@@ -327,7 +327,8 @@ impl Bundle {
 
     /// Measures again what was measured when it was built.
     pub(crate) fn measure(&self) -> Calibration {
-        let genres = genre_sets(self.movies.iter().map(|movie| &movie.genres[..]));
+        let genres = |movie| self.movie(MovieIndex(movie)).genres().iter();
+        let genres = genre_sets((0..self.movie_count() as u32).map(genres));
         let users = self.user_factors();
         calibrate(&self.searcher, users, self.settings().metric, &genres, &self.manifest.parameters)
     }
@@ -350,6 +351,14 @@ struct MovieVectors {
     unit_gramian: Option<Section<f32>>,
 }
 
+/// What the files of users hold, and what many of them liked.
+struct People {
+    users: Users,
+    user_factors: Option<Section<f32>>,
+    histories: StoredHistories,
+    popularity: PopularityIndex,
+}
+
 /// The files of a directory as its manifest names them.
 struct Files<'a> {
     directory: &'a Path,
@@ -368,28 +377,55 @@ impl Files<'_> {
         IndexError::damaged(&path, Fault::MalformedManifest { reason: reason.to_owned() })
     }
 
-    fn read_catalogue(&self) -> Result<Vec<Movie>, IndexError> {
+    /// Movies as the manifest counts them, to which every file is held.
+    fn count_of_movies(&self) -> Result<usize, IndexError> {
+        match self.manifest.counts.movies {
+            0 => Err(self.malformed("counts.movies is 0")),
+            count if count >= u64::from(u32::MAX) => {
+                Err(self.malformed("counts.movies is beyond all indices"))
+            }
+            count => Ok(count as usize),
+        }
+    }
+
+    fn count_of_users(&self) -> Result<usize, IndexError> {
+        match self.manifest.counts.users {
+            count if count >= u64::from(u32::MAX) => {
+                Err(self.malformed("counts.users is beyond all indices"))
+            }
+            count => Ok(count as usize),
+        }
+    }
+
+    fn read_catalogue(&self, count: usize) -> Result<Catalogue, IndexError> {
         let (path, entry) = self.entry(CATALOGUE)?;
-        let found = file_size(&path)?;
-        if found != entry.bytes {
-            return Err(IndexError::damaged(&path, Fault::Size { expected: entry.bytes, found }));
-        }
-        if format!("{:016x}", checksum_of_file(&path)?) != entry.xxh3 {
-            return Err(IndexError::damaged(&path, Fault::ForeignFile));
-        }
-        let movies = read_movies(&path)?;
-        let section = || "movie_id".to_owned();
-        if let Some(position) = movies.windows(2).position(|pair| pair[0].movie_id >= pair[1].movie_id) {
-            return Err(IndexError::damaged(
-                &path,
-                Fault::Order { section: section(), position: position + 1 },
-            ));
-        }
-        let (expected, found) = (self.manifest.counts.movies, movies.len() as u64);
-        if found == 0 || found != expected || found >= u64::from(u32::MAX) {
-            return Err(IndexError::damaged(&path, Fault::Length { section: section(), expected, found }));
-        }
-        Ok(movies)
+        Catalogue::open(&path, entry, count)
+    }
+
+    fn read_scan(&self, count: usize, dimension: usize) -> Result<Scan, IndexError> {
+        let (path, entry) = self.entry(SCAN)?;
+        Scan::open(&path, entry, count, dimension)
+    }
+
+    fn read_graph(&self, count: usize, dimension: usize) -> Result<Graph, IndexError> {
+        let (path, entry) = self.entry(GRAPH)?;
+        Graph::open(&path, entry, count, dimension)
+    }
+
+    fn read_people(
+        &self,
+        user_count: usize,
+        movie_count: usize,
+        dimension: usize,
+    ) -> Result<People, IndexError> {
+        let (path, entry) = self.entry(USERS)?;
+        let users = Users::open(&path, entry, user_count)?;
+        let user_factors = self.read_user_factors(user_count, dimension)?;
+        let (path, entry) = self.entry(HISTORIES)?;
+        let histories = StoredHistories::open(&path, entry, user_count, movie_count)?;
+        let (path, entry) = self.entry(POPULARITY)?;
+        let popularity = PopularityIndex::open(&path, entry, movie_count)?;
+        Ok(People { users, user_factors, histories, popularity })
     }
 
     fn read_factors(&self, movies: usize, dimension: usize) -> Result<MovieVectors, IndexError> {

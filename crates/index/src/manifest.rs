@@ -12,7 +12,7 @@ use crate::error::{Fault, excerpt};
 use crate::{BuildOptions, Calibration, IndexError, Provenance, Version};
 
 /// The format that this program writes and reads.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// The manifest's name in a bundle.
 pub(crate) const MANIFEST: &str = "manifest.json";
@@ -88,7 +88,7 @@ pub struct FileEntry {
     pub bytes: u64,
     /// SHA-256 of the file, hex.
     pub sha256: String,
-    /// XXH3 of 64 bits, hex: of the header for a flat file, whose header has the checksum of every section, else of the file.
+    /// XXH3 of 64 bits, hex, of the header, which has the checksum of every section.
     pub xxh3: String,
 }
 
