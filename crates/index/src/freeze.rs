@@ -41,7 +41,7 @@ pub(crate) struct CodedVectors {
 
 impl CodedVectors {
     /// Codes the rows of the numbers `order`.
-    fn new(vectors: MatrixView<'_>, order: &[u32]) -> Self {
+    pub(crate) fn new(vectors: MatrixView<'_>, order: &[u32]) -> Self {
         let stride = code_stride(vectors.dimension());
         let mut codes = vec![0; order.len() * stride];
         let rows = order.iter().zip(codes.chunks_exact_mut(stride));
@@ -107,7 +107,9 @@ fn order_of(raw: &RawGraph) -> Vec<u32> {
     let mut highest = order.clone();
     highest.sort_by_key(|&node| std::cmp::Reverse(raw.levels[node as usize]));
     highest.truncate(entrances(count));
-    highest.iter().for_each(|&node| seen[node as usize] = false);
+    for &node in &highest {
+        seen[node as usize] = false;
+    }
     highest.extend(order.into_iter().filter(|&node| seen[node as usize]));
     highest
 }
@@ -176,5 +178,94 @@ impl Lists {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use cinedex_domain::silent;
+    use cinedex_vectors::{Matrix, normalize};
+
+    use super::*;
+
+    /// `0..count`.
+    pub(crate) fn numbers(count: u32) -> Vec<u32> {
+        (0..count).collect()
+    }
+
+    /// Unit vectors around as many centres.
+    pub(crate) fn directions(count: usize, dimension: usize, centres: usize) -> Matrix {
+        let mut state = 1u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        };
+        let middles: Vec<f32> = (0..centres * dimension).map(|_| next()).collect();
+        let mut matrix = Matrix::zeros(count, dimension);
+        for row in 0..count {
+            let middle = &middles[row % centres * dimension..][..dimension];
+            for (value, &middle) in matrix.row_mut(row).iter_mut().zip(middle) {
+                *value = middle + 0.7 * next();
+            }
+            assert!(normalize(matrix.row_mut(row)));
+        }
+        matrix
+    }
+
+    fn reachable(frozen: &Frozen) -> usize {
+        let (mut seen, mut waiting) = (vec![false; frozen.old.len()], vec![0usize]);
+        while let Some(node) = waiting.pop() {
+            if !std::mem::replace(&mut seen[node], true) {
+                let range = frozen.offsets[node] as usize..frozen.offsets[node + 1] as usize;
+                waiting.extend(frozen.links[range].iter().map(|&other| other as usize));
+            }
+        }
+        seen.iter().filter(|&&seen| seen).count()
+    }
+
+    fn frozen(raw: &RawGraph, vectors: &Matrix, rounds: Vec<usize>) -> Frozen {
+        let refinement = Refinement { capacity: 4, rounds, spread: 1.0 };
+        freeze(raw, vectors.view(), &refinement, &silent, &AtomicBool::new(false)).unwrap()
+    }
+
+    #[test]
+    fn unreachable_nodes_and_islands_are_linked() {
+        // 2 links out but is not linked; 3 and 4 know only each other; 5 knows nobody.
+        let vectors = Matrix::from_packed(2, [1.0, 0.0, 0.8, 0.6, 0.6, 0.8, 0.0, 1.0, -0.6, 0.8, -1.0, 0.0]);
+        let links = [&[1][..], &[0], &[0], &[4], &[3], &[]].map(<[u32]>::to_vec).to_vec();
+        let raw = RawGraph { levels: vec![1, 1, 0, 0, 0, 0], links };
+        let as_it_is = frozen(&raw, &vectors, vec![]);
+        assert_eq!((reachable(&as_it_is), as_it_is.relinked), (6, 3));
+        assert_eq!((as_it_is.old, as_it_is.links.len()), (vec![0, 1, 2, 3, 4, 5], 5 + 5));
+        assert_eq!(reachable(&frozen(&raw, &vectors, vec![8])), 6);
+    }
+
+    #[test]
+    fn islands_of_many_stay_reachable_through_refinement() {
+        // Six groups so far apart that no node's candidates reach beyond its own.
+        let vectors = directions(300, 16, 6);
+        let links = (0..300u32).map(|node| vec![(node + 6) % 300, (node + 12) % 300]).collect();
+        let raw = RawGraph { levels: vec![0; 300], links };
+        let refined = frozen(&raw, &vectors, vec![8, 8]);
+        assert_eq!(reachable(&refined), 300);
+        let mut once = refined.old.clone();
+        once.sort_unstable();
+        assert_eq!(once, numbers(300));
+    }
+
+    #[test]
+    fn nothing_and_one_node_freeze() {
+        let nothing = frozen(&RawGraph { levels: vec![], links: vec![] }, &Matrix::zeros(0, 2), vec![8]);
+        assert_eq!((nothing.old.len(), nothing.offsets), (0, vec![0]));
+        let one = RawGraph { levels: vec![2], links: vec![vec![]] };
+        let one = frozen(&one, &Matrix::from_packed(2, [1.0, 0.0]), vec![8]);
+        assert_eq!((one.old, one.offsets, one.links), (vec![0], vec![0, 0], vec![]));
+    }
+
+    #[test]
+    fn the_entrances_are_the_highest_and_the_others_follow_their_links() {
+        let links = [&[3][..], &[0], &[1], &[2]].map(<[u32]>::to_vec).to_vec();
+        let raw = RawGraph { levels: vec![0, 2, 0, 1], links };
+        assert_eq!(order_of(&raw), [1, 3, 0, 2]);
     }
 }

@@ -267,3 +267,180 @@ impl Graph {
 fn range_of<'a>(offsets: &[u32], values: &'a [u32], row: u32) -> &'a [u32] {
     &values[offsets[row as usize] as usize..offsets[row as usize + 1] as usize]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use cinedex_domain::silent;
+    use cinedex_vectors::{Matrix, Scored, dot, norm};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::freeze::freeze;
+    use crate::freeze::tests::{directions, numbers};
+    use crate::hnsw::build_graph;
+    use crate::refine::Refinement;
+
+    /// A graph over rows of any length but zero, of which the last `twins` share the node of the first.
+    fn graph(rows: &Matrix, twins: usize) -> Graph {
+        let distinct = rows.rows() - twins;
+        let mut unit = Matrix::zeros(distinct, rows.dimension());
+        for row in 0..distinct {
+            unit.row_mut(row).copy_from_slice(rows.row(row));
+            assert!(cinedex_vectors::normalize(unit.row_mut(row)));
+        }
+        let never = AtomicBool::new(false);
+        let raw = build_graph(unit.view(), &numbers(distinct as u32), &silent, &never).unwrap();
+        let refinement = Refinement::new(8, 64);
+        let frozen = freeze(&raw, unit.view(), &refinement, &silent, &never).unwrap();
+        let mut nodes = vec![0; rows.rows()];
+        for (node, &row) in (0..).zip(&frozen.old) {
+            nodes[row as usize] = node;
+        }
+        let first = nodes[0];
+        nodes[distinct..].fill(first);
+        let norms: Vec<f32> = (0..rows.rows()).map(|row| norm(rows.row(row))).collect();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("graph.bin");
+        let checksum = write_graph(&path, &frozen, &Members::new(nodes, distinct), &norms).unwrap();
+        let bytes = std::fs::metadata(&path).unwrap().len();
+        let entry = FileEntry { bytes, sha256: String::new(), xxh3: format!("{checksum:016x}") };
+        Graph::open(&path, &entry, rows.rows(), rows.dimension()).unwrap()
+    }
+
+    fn score(metric: Metric, query: &[f32], row: &[f32]) -> f32 {
+        let length = if metric == Metric::Cosine { norm(row) } else { 1.0 };
+        dot(query, row) / length
+    }
+
+    fn found(
+        graph: &Graph,
+        rows: &Matrix,
+        seek: &Seek<'_>,
+        k: usize,
+        accept: impl Fn(u32) -> bool,
+    ) -> Vec<Scored> {
+        let mut top = TopK::new(k);
+        let scores = |movies: &[u32], out: &mut [f32]| {
+            for (&movie, out) in movies.iter().zip(out) {
+                *out = score(seek.metric, seek.query, rows.row(movie as usize));
+            }
+        };
+        graph.search(seek, accept, scores, &mut top);
+        top.into_sorted()
+    }
+
+    fn exact(rows: &Matrix, seek: &Seek<'_>, k: usize, accept: impl Fn(u32) -> bool) -> Vec<Scored> {
+        let mut top = TopK::new(k);
+        for movie in (0..rows.rows() as u32).filter(|&movie| accept(movie)) {
+            top.push(movie, score(seek.metric, seek.query, rows.row(movie as usize)));
+        }
+        top.into_sorted()
+    }
+
+    fn seek(query: &[f32], ef: usize) -> Seek<'_> {
+        Seek { metric: Metric::Cosine, query, from: None, ef, limit: usize::MAX }
+    }
+
+    #[test]
+    fn recall_is_high_on_many_shapes_with_and_without_a_filter() {
+        for (centres, count) in [(1, 2000), (7, 1500), (300, 1500), (2000, 2000)] {
+            let mut rows = directions(count, 24, centres);
+            for row in 0..count {
+                cinedex_vectors::scale(1.0 / (1.0 + row as f32), rows.row_mut(row));
+            }
+            let graph = graph(&rows, 0);
+            let unit = directions(count, 24, centres);
+            for odd_only in [false, true] {
+                let accept = |movie: u32| !odd_only || movie % 2 == 1;
+                let (mut good, mut starting) = (0, 0);
+                for row in (0..count).step_by(40) {
+                    let seek = seek(unit.row(row), 64);
+                    let expect = exact(&rows, &seek, 10, accept);
+                    let hits = |found: Vec<Scored>| found.iter().filter(|hit| expect.contains(hit)).count();
+                    good += hits(found(&graph, &rows, &seek, 10, accept));
+                    let from = Seek { from: graph.node_of(row as u32), ..seek };
+                    starting += hits(found(&graph, &rows, &from, 10, accept));
+                }
+                let wanted = count.div_ceil(40) * 10;
+                assert!(good * 100 >= wanted * 96, "{centres} {odd_only}: {good} of {wanted}");
+                assert!(starting * 100 >= wanted * 97, "{centres} {odd_only}: {starting} of {wanted}");
+            }
+        }
+    }
+
+    #[test]
+    fn small_graphs_are_searched_whole() {
+        for count in 1..50 {
+            let rows = directions(count, 5, 3);
+            let graph = graph(&rows, 0);
+            let seek = seek(rows.row(count / 2), 64);
+            assert_eq!(found(&graph, &rows, &seek, 60, |_| true), exact(&rows, &seek, 60, |_| true));
+            let product = Seek { metric: Metric::InnerProduct, ..seek };
+            assert_eq!(found(&graph, &rows, &product, 60, |_| true), exact(&rows, &product, 60, |_| true));
+        }
+    }
+
+    #[test]
+    fn movies_of_one_direction_share_a_node_and_are_all_found() {
+        let mut rows = directions(120, 6, 4);
+        let first = rows.row(0).to_vec();
+        for row in 100..120 {
+            rows.row_mut(row).copy_from_slice(&first);
+            cinedex_vectors::scale(row as f32, rows.row_mut(row));
+        }
+        let graph = graph(&rows, 20);
+        assert_eq!((graph.node_count(), graph.embedded().len()), (100, 120));
+        let product = Seek { metric: Metric::InnerProduct, ..seek(&first, 8) };
+        let best: Vec<u32> =
+            found(&graph, &rows, &product, 3, |_| true).iter().map(|hit| hit.index).collect();
+        assert_eq!(best, [119, 118, 117]);
+        let only = found(&graph, &rows, &seek(&first, 8), 5, |movie| movie == 110);
+        assert_eq!(only.iter().map(|hit| hit.index).collect::<Vec<_>>(), [110]);
+    }
+
+    #[test]
+    fn what_is_no_query_finds_nothing() {
+        let rows = directions(40, 4, 2);
+        let graph = graph(&rows, 0);
+        for query in [&[0.0; 4][..], &[f32::NAN; 4], &[f32::INFINITY; 4], &[1.0; 3], &[1.0; 5], &[]] {
+            assert_eq!(found(&graph, &rows, &seek(query, 10), 5, |_| true), []);
+        }
+        assert_eq!(found(&graph, &rows, &seek(&[1.0; 4], 0), 5, |_| true), []);
+        let limited = Seek { limit: 3, ..seek(&[1.0; 4], 10) };
+        let walk = graph.search(&limited, |_| true, |_, _| (), &mut TopK::new(5));
+        assert!(!walk.complete && walk.scored < 40);
+    }
+
+    #[test]
+    fn members_are_grouped_by_node() {
+        let members = Members::new(vec![1, NO_NODE, 0, 1], 2);
+        assert_eq!((members.offsets, members.movies), (vec![0, 1, 3], vec![2, 0, 3]));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn only_what_is_let_through_is_found_once_and_scored_in_full(
+            count in 1usize..120, centres in 1usize..9, ef in 1usize..40, k in 0usize..30, keep in 1u32..9, product: bool,
+        ) {
+            let rows = directions(count, 7, centres);
+            let graph = graph(&rows, 0);
+            let metric = if product { Metric::InnerProduct } else { Metric::Cosine };
+            for row in (0..count).step_by(17) {
+                let seek = Seek { metric, ..seek(rows.row(row), ef) };
+                let hits = found(&graph, &rows, &seek, k, |movie| movie % keep == 0);
+                prop_assert!(hits.len() <= k);
+                for pair in hits.windows(2) {
+                    let (a, b) = (pair[0], pair[1]);
+                    prop_assert!(a.score > b.score || a.score == b.score && a.index < b.index);
+                }
+                for hit in hits {
+                    prop_assert_eq!(hit.index % keep, 0);
+                    prop_assert_eq!(hit.score, score(metric, rows.row(row), rows.row(hit.index as usize)));
+                }
+            }
+        }
+    }
+}

@@ -17,7 +17,7 @@ use crate::beam::{Beam, Coded, Effort, Links};
 /// Candidates that a node's search keeps in the first round, at most.
 const FIRST_EF: usize = 128;
 /// See [`Refinement::spread`]; 1 is the paper's. More links, of which some lead farther, were worth their cost.
-const SPREAD: f32 = 1.5;
+const SPREAD: f32 = 1.3;
 /// Nodes that one task takes.
 const NODES: usize = 256;
 
@@ -113,9 +113,9 @@ fn each_node(
     make: impl Fn(u32, &mut Work, &mut Vec<u32>) + Sync,
 ) -> Result<Slots, IndexError> {
     let nodes = space.scales.len();
-    let mut made = Slots { capacity, links: vec![0; nodes * capacity], counts: vec![0; nodes] };
-    let links = made.links.par_chunks_mut(NODES * capacity);
-    let tasks = links.zip(made.counts.par_chunks_mut(NODES)).enumerate();
+    let mut next = Slots { capacity, links: vec![0; nodes * capacity], counts: vec![0; nodes] };
+    let links = next.links.par_chunks_mut(NODES * capacity);
+    let tasks = links.zip(next.counts.par_chunks_mut(NODES)).enumerate();
     tasks.try_for_each(|(task, (slots, counts))| {
         step()?;
         WORK.with_borrow_mut(|work| {
@@ -129,7 +129,7 @@ fn each_node(
         });
         Ok::<(), IndexError>(())
     })?;
-    Ok(made)
+    Ok(next)
 }
 
 /// Who links to each node, ascending.
@@ -276,5 +276,60 @@ impl Work {
         let rest = self.nodes.iter().zip(&self.covered).filter(|&(_, &covered)| covered);
         let missing = filled.saturating_sub(out.len());
         out.extend(rest.map(|(&node, _)| node).take(missing));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cinedex_domain::silent;
+
+    use super::*;
+    use crate::freeze::CodedVectors;
+    use crate::freeze::tests::{directions, numbers};
+
+    static NEVER: AtomicBool = AtomicBool::new(false);
+
+    /// The share of each node's ten nearest that its links and theirs contain.
+    fn around(space: Coded<'_>, slots: &Slots) -> f64 {
+        let nodes = space.scales.len();
+        let mut query = CodedQuery::new(&[]);
+        let mut products = vec![0; nodes];
+        let mut found = 0;
+        for node in 0..nodes as u32 {
+            query.set_codes(space.codes.row(node as usize));
+            space.codes.inner_products(0, &query, &mut products);
+            let mut nearest: Vec<u32> = (0..nodes as u32).filter(|&other| other != node).collect();
+            let score = |other: u32| space.scales[other as usize] * products[other as usize] as f32;
+            nearest.sort_by(|&a, &b| score(b).total_cmp(&score(a)));
+            let near = |other: &u32| {
+                slots.of(node).iter().any(|&link| link == *other || slots.of(link).contains(other))
+            };
+            found += nearest[..10].iter().filter(|other| near(other)).count();
+        }
+        found as f64 / (10 * nodes) as f64
+    }
+
+    #[test]
+    fn from_random_links_rounds_find_the_nearest_whatever_the_number_of_threads() {
+        let vectors = directions(600, 12, 5);
+        let order = numbers(600);
+        let coded = CodedVectors::new(vectors.view(), &order);
+        let random =
+            (0..600u32).map(|node| (1..5).map(|step| (node * 7 + step * 131) % 600).collect::<Vec<_>>());
+        let slots = Slots::new(random, 600, 16);
+        let refinement = Refinement { capacity: 16, rounds: vec![40, 40], spread: SPREAD };
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| refine(coded.view(), slots.clone(), &refinement, &silent, &NEVER)).unwrap()
+        };
+        let refined = on(1);
+        assert!(around(coded.view(), &refined) > 0.97, "{}", around(coded.view(), &refined));
+        assert!(around(coded.view(), &slots) < 0.2);
+        assert_eq!(on(3), refined);
+        assert!(refined.iter().all(|links| links.len() <= 16));
+        let itself = |(node, links): (u32, &[u32])| links.contains(&node);
+        assert!(!(0..).zip(refined.iter()).any(itself));
+        let cancelled = refine(coded.view(), slots, &refinement, &silent, &AtomicBool::new(true));
+        assert!(matches!(cancelled, Err(IndexError::Cancelled)));
     }
 }
