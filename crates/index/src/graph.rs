@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::path::Path;
 
-use cinedex_vectors::{MatrixView, TopK, dot, inner_products};
+use cinedex_vectors::{MatrixView, TopK, dot};
 
 use crate::container::{Container, Section, SectionData, write_container};
 use crate::error::Fault;
@@ -20,8 +20,6 @@ const KIND: &str = "graph";
 /// Marks a movie without an embedding.
 pub(crate) const NO_NODE: u32 = u32::MAX;
 const MAX_LAYERS: usize = 16;
-/// Rows scored at a time by the scan.
-const BLOCK: usize = 64;
 
 /// Which movies share which node.
 #[derive(Debug, Clone, PartialEq)]
@@ -177,11 +175,6 @@ impl Graph {
         self.node_of_movie.get(movie as usize).copied().filter(|&node| node != NO_NODE)
     }
 
-    /// The unit vector of a node.
-    pub(crate) fn vector(&self, node: u32) -> &[f32] {
-        self.view().row(node as usize)
-    }
-
     /// All unit vectors.
     pub(crate) fn view(&self) -> MatrixView<'_> {
         MatrixView::new(&self.vectors, self.dimension)
@@ -235,31 +228,6 @@ impl Graph {
         let links = self.layers[0].view().of(node);
         let is_allowed = |&&other: &&u32| self.members_of(other).iter().any(|&movie| allowed.contains(movie));
         (links.len(), links.iter().filter(is_allowed).count())
-    }
-
-    /// Scores every node for the movies that `accept` lets through, into `top`: exact.
-    pub(crate) fn scan(&self, query: &[f32], accept: impl Fn(u32) -> bool, top: &mut TopK) {
-        let vectors: &[f32] = &self.vectors;
-        let (offsets, members): (&[u64], &[u32]) = (&self.member_offsets, &self.members);
-        let slack = 4.0 * (self.dimension as f32 + 16.0) * f32::EPSILON;
-        let mut scores = [0.0; BLOCK];
-        for (block, rows) in vectors.chunks(BLOCK * self.dimension).enumerate() {
-            let rows = MatrixView::new(rows, self.dimension);
-            inner_products(rows, query, &mut scores[..rows.rows()]);
-            for (row, &rough) in scores[..rows.rows()].iter().enumerate() {
-                // The blocked kernel rounds otherwise than `dot`, by which every score is given: equal vectors must tie.
-                if rough + slack < top.threshold() {
-                    continue;
-                }
-                let node = block * BLOCK + row;
-                let score = cosine(rows.row(row), query);
-                for &movie in &members[offsets[node] as usize..offsets[node + 1] as usize] {
-                    if accept(movie) {
-                        top.push(movie, score);
-                    }
-                }
-            }
-        }
     }
 
     fn descend(&self, vectors: MatrixView<'_>, query: &[f32]) -> u32 {
@@ -329,12 +297,6 @@ impl Graph {
         let embedded = self.node_of_movie.iter().filter(|&&node| node != NO_NODE).count();
         if embedded == self.members.len() { Ok(()) } else { Err(contradiction()) }
     }
-}
-
-/// The cosine of two unit vectors.
-#[inline]
-pub(crate) fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    clamp(dot(a, b))
 }
 
 #[inline]

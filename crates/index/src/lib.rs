@@ -41,6 +41,7 @@ mod input;
 mod lists;
 mod manifest;
 mod mapping;
+mod nearest;
 mod numbers;
 mod planner;
 mod popularity;
@@ -50,7 +51,6 @@ mod searcher;
 #[cfg(test)]
 mod tests;
 mod text;
-mod user_neighbors;
 mod users;
 mod version;
 

@@ -8,7 +8,8 @@ use std::arch::x86_64::{
     _mm256_hadd_epi32, _mm256_madd_epi16, _mm256_setzero_si256,
 };
 
-use super::LINE;
+use super::{LINE, portable};
+use crate::codes::{Bound, RowTerms};
 
 /// Rows taken at once.
 const ROWS: usize = 4;
@@ -55,6 +56,11 @@ pub(super) unsafe fn inner_products_of(
     };
     // SAFETY: the same.
     unsafe { products(row_at, query, offset, out) }
+}
+
+#[target_feature(enable = "avx2")]
+pub(super) fn candidates(bound: &Bound, rows: RowTerms<'_>, products: &[i32], out: &mut Vec<u32>) {
+    portable::candidates(bound, rows, products, out);
 }
 
 /// # Safety

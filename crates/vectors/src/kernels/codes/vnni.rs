@@ -9,7 +9,8 @@ use std::arch::x86_64::{
     _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
-use super::LINE;
+use super::{LINE, portable};
+use crate::codes::{Bound, RowTerms};
 
 /// Rows taken at once: as many sums as a register has lanes.
 const ROWS: usize = 16;
@@ -55,6 +56,11 @@ pub(super) unsafe fn inner_products_of(
     }
     // SAFETY: the rows exist, as the caller promises.
     unsafe { products(row_at, ask, query, offset, out) }
+}
+
+#[target_feature(enable = "avx512f,avx512vnni")]
+pub(super) fn candidates(bound: &Bound, rows: RowTerms<'_>, products: &[i32], out: &mut Vec<u32>) {
+    portable::candidates(bound, rows, products, out);
 }
 
 /// # Safety
