@@ -10,7 +10,7 @@ mod world;
 use std::hint::black_box;
 
 use cinedex_domain::{MovieFilter, MovieIndex, UserIndex};
-use cinedex_index::Bundle;
+use cinedex_index::{Bundle, FilterKind};
 use cinedex_recommender::{EngineOptions, Snapshot, UserRequest};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 
@@ -24,7 +24,7 @@ fn benches(criterion: &mut Criterion) {
         for k in [10, 100] {
             group.bench_function(BenchmarkId::new("similar", k), |bencher| {
                 bencher.iter(|| {
-                    movie = (movie + 17) % bundle.movies().len() as u32;
+                    movie = (movie + 17) % bundle.movie_count() as u32;
                     black_box(bundle.similar(MovieIndex(movie), k, &all))
                 });
             });
@@ -74,9 +74,11 @@ fn benches(criterion: &mut Criterion) {
 }
 
 fn print_calibration(name: &str, bundle: &Bundle) {
-    let calibration = &bundle.manifest().calibration;
-    println!("{name}: exact scan for ten similar {:.1} µs", calibration.exact_microseconds);
-    for breadth in &calibration.tried {
+    let measured = &bundle.manifest().calibration.similar;
+    for cell in measured.cells.iter().filter(|cell| cell.filter == FilterKind::None) {
+        println!("{name}: exact scan for {} similar {:.1} µs", cell.k, cell.scan_microseconds);
+    }
+    for breadth in &measured.breadths {
         println!(
             "{name}: graph ef {} recall@10 {:.3}, {:.1} µs",
             breadth.ef, breadth.recall_at_10, breadth.microseconds

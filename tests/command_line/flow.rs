@@ -71,6 +71,9 @@ fn the_whole_way_from_ratings_to_recommendations() {
         let list = place.json(&["recommend", user, "-k", "3"]);
         assert!(numbers(&list).into_iter().all(|movie| is_western(movie) == western), "{list}");
         assert_eq!(list["user_id"], user);
+        let list = place.json(&["neighbors", user, "-k", "20"]);
+        assert!(numbers(&list).into_iter().all(|other| (other % 2 == 1) == western), "{list}");
+        assert!(ids(&list).len() == 20 && !ids(&list).contains(&user.to_owned()), "{list}");
     }
     let liked =
         place.json(&["recommend", "--liked", "25", "26", "28", "30", "32", "--disliked", "3", "-k", "5"]);
@@ -99,6 +102,10 @@ fn lists_are_tables_for_people() {
         assert!(run.stderr.contains(note), "{note} in {run:?}");
         assert!(!run.stdout.contains('\u{1b}'), "no colours into a pipe");
     }
+    let run = place.run(&["neighbors", "1", "-k", "3"]).done();
+    let lines: Vec<&str> = run.stdout.lines().map(str::trim).collect();
+    assert_eq!((lines.len(), lines[0].split_whitespace().collect::<Vec<_>>()), (4, vec!["score", "user"]));
+    assert!(run.stderr.contains("personalized, retrieval exact"), "{run:?}");
 }
 
 #[test]

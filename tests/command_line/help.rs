@@ -16,6 +16,7 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
             "similar",
             "recommend",
             "popular",
+            "neighbors",
             "serve",
         ],
     ),
@@ -58,7 +59,10 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
         &["--protocol", "strong", "temporal", "--train", "--fold-in", "--held-out", "--model", "--bundle"],
     ),
     (&["index"], &["build", "list", "verify", "activate", "remove"]),
-    (&["index", "build"], &["--model", "--no-activate", "--keep", "default: 3", "--min-recall"]),
+    (
+        &["index", "build"],
+        &["--model", "--no-activate", "--keep", "default: 3", "--min-recall", "--target-recall"],
+    ),
     (&["index", "list"], &["--indexes", "default: indexes"]),
     (&["index", "verify"], &["[VERSION]"]),
     (&["index", "activate"], &["<VERSION>"]),
@@ -66,6 +70,7 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
     (&["similar"], &["<MOVIE>", "-k", "default: 10"]),
     (&["recommend"], &["--liked", "--disliked", "--location", "US/CA", "default: 10"]),
     (&["popular"], &["--location", "US/CA", "default: 10"]),
+    (&["neighbors"], &["<USER>", "-k", "default: 10", "cosine"]),
     (&["serve"], &["--bind", "127.0.0.1:8080", "CINEDEX_BIND", "--print-config", "--open"]),
 ];
 
@@ -126,11 +131,13 @@ fn wrong_usage_is_status_2_and_says_what_is_right() {
     check(&["evaluate", "x", "--train", "y", "--held-out", "z"], &["cannot be used with"]);
     check(&["evaluate", "x", "--protocol", "weak"], &["strong, temporal"]);
     check(&["recommend"], &["<USER>"]);
+    check(&["neighbors"], &["<USER>"]);
     check(&["recommend", "1", "--liked", "2"], &["cannot be used with"]);
     for k in ["0", "1001", "1000000000", "-1", "ten", "99999999999999999999"] {
         check(&["similar", "1", &format!("-k={k}")], &[k]);
         check(&["recommend", "1", &format!("-k={k}")], &[k]);
         check(&["popular", &format!("-k={k}")], &[k]);
+        check(&["neighbors", "1", &format!("-k={k}")], &[k]);
     }
     check(&["serve", "--bind", "somewhere"], &["somewhere"]);
 }

@@ -51,7 +51,7 @@ fn reasons_name_what_is_missing_and_the_remedy() {
     check(&["index", "verify"], &["no bundle is live"]);
     check(&["index", "activate", "latest"], &["latest", "index list"]);
     check(&["index", "remove", "20250131T235959Z-0123abcd"], &["20250131T235959Z-0123abcd"]);
-    for query in [&["similar", "1"][..], &["recommend", "1"], &["popular"]] {
+    for query in [&["similar", "1"][..], &["recommend", "1"], &["popular"], &["neighbors", "1"]] {
         check(query, &["indexes", "cinedex index build"]);
     }
     let empty = place.write("empty/readme.txt", "nothing here");
@@ -93,7 +93,11 @@ fn reasons_of_queries_name_what_was_asked() {
     place.run(&["train", "films", "--model", "../x"]).refused(&["../x"]);
     place.run(&["index", "build", "films", "--model", "none"]).refused(&["none"]);
     place.run(&["evaluate", "films", "--model", "guess"]).refused(&["guess", "popularity"]);
-    let run = place.run(&["index", "build", "films", "--min-recall", "1.5"]).refused(&["not live"]);
+    for recall in ["0.49", "1.01", "NaN"] {
+        let run = place.run(&["index", "build", "films", "--target-recall", recall]);
+        run.refused(&["target_recall is", "0.5 to 1"]);
+    }
+    let run = place.run(&["index", "build", "films", "--min-coverage", "1.5"]).refused(&["not live"]);
     assert!(run.stdout.contains("bundle 2"), "a refused bundle is still described: {run:?}");
     let live = place.json(&["index", "list"]);
     assert_eq!(live.as_array().unwrap().iter().filter(|row| row["live"] == true).count(), 1);
@@ -104,6 +108,10 @@ fn an_unknown_user_is_answered_as_a_new_one() {
     let place = ready();
     let list = place.json(&["recommend", "somebody-new"]);
     assert_eq!((&list["strategy"], &list["location"]["answered"]), (&"popular".into(), &"world".into()));
+    let list = place.json(&["neighbors", "somebody-new"]);
+    assert_eq!((&list["strategy"], &list["items"]), (&"unavailable".into(), &serde_json::json!([])));
+    let run = place.run(&["neighbors", "somebody-new"]).done();
+    assert!(run.stderr.contains("no embedding of \"somebody-new\""), "{run:?}");
 }
 
 #[test]
@@ -134,6 +142,7 @@ fn nothing_on_stdout_but_the_document_when_json_is_asked_for() {
         &["similar", "1"],
         &["recommend", "1"],
         &["popular"],
+        &["neighbors", "1"],
         &["serve", "--print-config"],
     ] {
         place.json(arguments);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::support::client::ids;
+use crate::support::served::Served;
 use crate::world::{serve, world};
 
 #[test]
@@ -36,11 +37,27 @@ fn pages_neither_repeat_nor_skip() {
         let count: usize = pages.iter().map(|page| ids(page).len()).sum();
         assert_eq!((seen.len(), count), (whole.len(), whole.len()), "{target} skips or repeats");
     }
+    check_neighbors(&served);
     assert_eq!(served.all_ids("/v1/movies?limit=100").len(), world().films.len());
     assert_eq!(
         served.all_ids("/v1/movies/the-godfather-1972/similar?limit=100").len(),
         world().films.len() - 1
     );
+}
+
+/// The first 700 of 20,000 people: all pages are full, nobody comes twice, and none is the user.
+#[track_caller]
+fn check_neighbors(served: &Served) {
+    let (mut seen, mut next) = (BTreeSet::from(["42".to_owned()]), String::new());
+    for page in 1..=10 {
+        let list = served.json(&format!("/v1/users/42/neighbors?limit=70{next}"));
+        let people = ids(&list);
+        assert_eq!(people.len(), 70, "page {page}");
+        for person in people {
+            assert!(seen.insert(person.clone()), "{person} comes again on page {page}");
+        }
+        next = format!("&cursor={}", list["next_cursor"].as_str().unwrap());
+    }
 }
 
 #[test]
@@ -67,6 +84,7 @@ fn a_cursor_belongs_to_its_request() {
         format!("/v1/popular?limit=5&location=NG&cursor={cursor}"),
         format!("/v1/popular?limit=5&location=KR&genre=Drama&cursor={cursor}"),
         format!("/v1/users/42/recommendations?limit=5&location=KR&cursor={cursor}"),
+        format!("/v1/users/42/neighbors?limit=5&cursor={cursor}"),
         "/v1/popular?cursor=AAAA".to_owned(),
         "/v1/popular?cursor=".to_owned(),
         format!("/v1/popular?limit=5&location=KR&cursor={}", &cursor[..cursor.len() - 2]),

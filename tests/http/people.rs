@@ -167,3 +167,34 @@ fn people_of_different_taste_get_different_films() {
         .collect();
     assert!(lists.len() >= 8, "only {} lists for ten people", lists.len());
 }
+
+#[test]
+fn people_of_like_taste_have_liked_more_of_the_same_films() {
+    let served = serve();
+    let mut liked: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    read_interactions(&world().place.path("data/demo/interactions.parquet"), &mut |row| {
+        let films = liked.entry(row.user_id.to_owned()).or_default();
+        films.insert(row.movie_id.to_owned());
+        Ok(())
+    })
+    .unwrap();
+    // The share of the films that either has seen which both have.
+    let common = |user: &str, others: &[String]| -> f64 {
+        let own = &liked[user];
+        let share = |other: &String| {
+            let both = own.intersection(&liked[other]).count() as f64;
+            both / (own.len() + liked[other].len()) as f64
+        };
+        others.iter().map(share).sum::<f64>() / others.len() as f64
+    };
+    let anybody: Vec<String> = liked.keys().step_by(50).cloned().collect();
+    for user in ["1", "42", "777", "19999"] {
+        let neighbors = ids(&served.json(&format!("/v1/users/{user}/neighbors")));
+        assert!(!neighbors.contains(&user.to_owned()));
+        let (like, any) = (common(user, &neighbors), common(user, &anybody));
+        assert!(like > 1.5 * any, "{user}: {like:.3} of the films in common, {any:.3} with anybody");
+    }
+    let unknown = served.json("/v1/users/somebody-new/neighbors");
+    assert_eq!((&unknown["items"], &unknown["strategy"]), (&json!([]), &json!("unavailable")));
+    assert_eq!(unknown["next_cursor"], Value::Null);
+}

@@ -58,6 +58,16 @@ fn lists_have_the_shape_of_the_contract() {
     assert_eq!(check_list(&folded, &["taste", "popular"]).len(), 5);
     assert!(["folded_in", "blended"].contains(&folded["strategy"].as_str().unwrap()));
     check_list(&served.json("/v1/movies?q=the&limit=50"), &[]);
+    let neighbors = served.json("/v1/users/42/neighbors");
+    assert_eq!(neighbors["index_version"], known["index_version"]);
+    assert!(neighbors["next_cursor"].is_string(), "{neighbors}");
+    assert_eq!((&neighbors["user_id"], &neighbors["strategy"]), (&json!("42"), &json!("personalized")));
+    assert!(["exact", "graph"].contains(&neighbors["retrieval"].as_str().unwrap()));
+    let items = neighbors["items"].as_array().unwrap();
+    let scores: Vec<f64> = items.iter().map(|item| item["score"].as_f64().unwrap()).collect();
+    assert!(scores.len() == 20 && scores.is_sorted_by(|a, b| a >= b), "{scores:?}");
+    assert!(scores.iter().all(|score| (-1.0..=1.0).contains(score)), "{scores:?}");
+    assert!(items.iter().all(|item| item.as_object().unwrap().len() == 2 && item["user_id"].is_string()));
 }
 
 #[test]
@@ -137,6 +147,7 @@ fn health_metrics_and_documentation_are_there() {
         "/v1/movies/{movie_id}",
         "/v1/movies/{movie_id}/similar",
         "/v1/users/{user_id}/recommendations",
+        "/v1/users/{user_id}/neighbors",
         "/v1/recommendations",
         "/v1/popular",
         "/livez",
@@ -151,9 +162,13 @@ fn health_metrics_and_documentation_are_there() {
 #[test]
 fn an_unchanged_answer_is_not_sent_again() {
     let served = serve();
-    for target in
-        ["/v1/popular", "/v1/users/42/recommendations", "/v1/movies/the-godfather-1972", "/openapi.json"]
-    {
+    for target in [
+        "/v1/popular",
+        "/v1/users/42/recommendations",
+        "/v1/users/42/neighbors",
+        "/v1/movies/the-godfather-1972",
+        "/openapi.json",
+    ] {
         let first = served.get(target);
         let tag = first.header("etag").unwrap_or_else(|| panic!("{target} has no ETag")).to_owned();
         let again = served.get_with(target, &[("if-none-match", &tag)]);

@@ -13,9 +13,10 @@ use crate::support::served::Served;
 use crate::support::{Place, text};
 use crate::world::{serve_indexes, world};
 
-const TARGETS: [&str; 5] = [
+const TARGETS: [&str; 6] = [
     "/v1/popular?location=KR/11/Seoul",
     "/v1/users/42/recommendations",
+    "/v1/users/42/neighbors",
     "/v1/users/somebody-new/recommendations?location=NG",
     "/v1/movies/the-godfather-1972/similar",
     "/v1/movies?q=the",

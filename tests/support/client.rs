@@ -129,9 +129,12 @@ pub(crate) fn request_line(method: &str, target: &[u8]) -> Vec<u8> {
     [method.as_bytes(), b" ", target, b" HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"].concat()
 }
 
-/// The ids of a list, in its order.
+/// The ids of a list, of movies or of users, in its order.
 #[track_caller]
 pub(crate) fn ids(list: &Value) -> Vec<String> {
     let items = list["items"].as_array().unwrap_or_else(|| panic!("no list: {list}"));
-    items.iter().map(|item| item["movie_id"].as_str().unwrap().to_owned()).collect()
+    let id = |item: &Value| {
+        item.get("movie_id").or(item.get("user_id")).and_then(Value::as_str).expect("an id").to_owned()
+    };
+    items.iter().map(id).collect()
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use cinedex_index::BuildOptions;
 use cinedex_model::{EaseParameters, ItemKnnParameters};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -63,6 +64,14 @@ pub(crate) enum Command {
         #[arg(long, value_name = "PLACE")]
         location: Option<String>,
         /// How many films.
+        #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        k: u32,
+    },
+    /// People of like taste, and the cosine of the two embeddings.
+    Neighbors {
+        /// A user id.
+        user: String,
+        /// How many people.
         #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
         k: u32,
     },
@@ -445,6 +454,10 @@ pub(crate) enum IndexCommand {
         /// Lowest recall@10 of the graph against the exact scan with which a bundle may go live.
         #[arg(long, default_value_t = 0.9, value_name = "RECALL")]
         min_recall: f64,
+        /// Share of the exact best that the graph must find to be asked instead of the exact scan, 0.5 to 1; with 1 every answer
+        /// is exact.
+        #[arg(long, default_value_t = BuildOptions::default().target_recall, value_name = "RECALL")]
+        target_recall: f64,
         /// Lowest share of the films with interactions that must have an embedding for a bundle to go live.
         #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
         min_coverage: f64,

@@ -5,19 +5,21 @@
 pub struct Allowed {
     words: Vec<u64>,
     length: usize,
+    /// Bits that are set, so that whoever plans need not count.
+    count: usize,
 }
 
 impl Allowed {
     /// All of `length` movies.
     pub fn all(length: usize) -> Self {
-        let mut allowed = Self { words: vec![u64::MAX; length.div_ceil(64)], length };
+        let mut allowed = Self { words: vec![u64::MAX; length.div_ceil(64)], length, count: length };
         allowed.clear_tail();
         allowed
     }
 
     /// None of `length` movies.
     pub fn none(length: usize) -> Self {
-        Self { words: vec![0; length.div_ceil(64)], length }
+        Self { words: vec![0; length.div_ceil(64)], length, count: 0 }
     }
 
     /// The number of movies that there are, allowed or not.
@@ -36,9 +38,9 @@ impl Allowed {
         self.words.get(index as usize / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
     }
 
-    /// How many may be answered.
+    /// How many may be answered; known, not counted.
     pub fn count(&self) -> usize {
-        self.words.iter().map(|word| word.count_ones() as usize).sum()
+        self.count
     }
 
     /// How many are in both. Panics if the two are over different numbers of movies.
@@ -51,14 +53,18 @@ impl Allowed {
     /// Adds one movie; beyond the end, nothing happens.
     pub fn insert(&mut self, index: u32) {
         if (index as usize) < self.length {
-            self.words[index as usize / 64] |= 1 << (index % 64);
+            let (word, bit) = (&mut self.words[index as usize / 64], 1 << (index % 64));
+            self.count += usize::from(*word & bit == 0);
+            *word |= bit;
         }
     }
 
     /// Takes one movie away, for example one that the user has seen.
     pub fn remove(&mut self, index: u32) {
         if let Some(word) = self.words.get_mut(index as usize / 64) {
-            *word &= !(1 << (index % 64));
+            let bit = 1 << (index % 64);
+            self.count -= usize::from(*word & bit != 0);
+            *word &= !bit;
         }
     }
 
@@ -89,10 +95,17 @@ impl Allowed {
         })
     }
 
+    /// A bit for each movie; bits beyond the last must stay zero.
+    pub(crate) fn words_mut(&mut self) -> &mut [u64] {
+        &mut self.words
+    }
+
     fn combine(&mut self, other: &Allowed, operation: impl Fn(u64, u64) -> u64) {
         assert_eq!(self.length, other.length, "both sets are over the movies of one bundle");
+        self.count = 0;
         for (mine, &theirs) in self.words.iter_mut().zip(&other.words) {
             *mine = operation(*mine, theirs);
+            self.count += mine.count_ones() as usize;
         }
     }
 
@@ -161,7 +174,15 @@ mod tests {
             let mut rest = make(&left);
             rest.subtract(&make(&right));
             prop_assert_eq!(collect(&rest), left.difference(&right).copied().collect::<Vec<_>>());
+            for set in [&both, &either, &rest] {
+                prop_assert_eq!(set.count(), set.iter().count());
+            }
             prop_assert_eq!(rest.count(), left.difference(&right).count());
+            for index in left.iter().chain(&right) {
+                rest.insert(*index);
+                either.remove(*index);
+            }
+            prop_assert_eq!((rest.count(), either.count()), (left.union(&right).count(), 0));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use cinedex_domain::{Progress, Step};
-use cinedex_storage::{AtomicDirectory, sha256_bytes, sha256_file, write_movies, xxh3};
+use cinedex_storage::{AtomicDirectory, sha256_bytes, sha256_file};
 use cinedex_vectors::{Matrix, MatrixView};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -17,27 +17,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::bundle::{
     CATALOGUE, FACTORS, FACTORS_KIND, GRAPH, HISTORIES, POPULARITY, SCAN, USER_FACTORS, USER_FACTORS_KIND,
-    USERS,
+    USER_GRAPH, USER_SCAN, USERS,
 };
-use crate::calibrate::calibrate;
+use crate::calibrate::{Subjects, calibrate, genre_sets};
+use crate::catalogue::write_catalogue;
 use crate::container::{Container, SectionData, write_container};
 use crate::error::InputFault;
 use crate::freeze::{Frozen, freeze, permuted};
-use crate::graph::{Graph, Members, NO_NODE, write_graph};
+use crate::graph::{Members, NO_NODE, write_graph};
 use crate::hnsw::build_graph;
 use crate::input::{check_input, norm_of};
 use crate::manifest::{FORMAT_VERSION, MANIFEST};
 use crate::popularity::write_popularity;
-use crate::scan::{Scan, write_scan};
-use crate::similar::Similar;
+use crate::scan::write_scan;
+use crate::searcher::Searcher;
 use crate::users::{write_histories, write_users};
 use crate::{
-    BuildFigures, BundleInput, Calibration, Counts, FileEntry, IndexError, IndexRoot, Manifest, Planner,
-    Version,
+    BuildFigures, BundleInput, Calibration, Counts, FileEntry, IndexError, IndexRoot, Manifest, Version,
 };
 
 /// What the graph is built with and how it is measured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BuildOptions {
     /// Links of a node in each layer, twice as many in the lowest: 4 to 64.
@@ -50,11 +50,24 @@ pub struct BuildOptions {
     pub seed: u64,
     /// Movies drawn as queries when measuring: at most this many, 1 to 100,000.
     pub recall_queries: usize,
+    /// Share of the exact best that the graph must find to be asked, .5 to 1; with 1 every answer is exact.
+    pub target_recall: f64,
+    /// Users from whom on a graph is built over them too; with fewer, their neighbours are found by the exact scan in less time
+    /// than matters.
+    pub user_graph_from: usize,
 }
 
 impl Default for BuildOptions {
     fn default() -> Self {
-        Self { connections: 16, ef_construction: 200, threads: 0, seed: 42, recall_queries: 500 }
+        Self {
+            connections: 16,
+            ef_construction: 200,
+            threads: 0,
+            seed: 42,
+            recall_queries: 500,
+            target_recall: 0.99,
+            user_graph_from: 100_000,
+        }
     }
 }
 
@@ -71,6 +84,10 @@ impl BuildOptions {
             if !range.contains(&found) {
                 return Err(InputFault::Parameter { name, found: found.to_string(), allowed });
             }
+        }
+        if !(0.5..=1.0).contains(&self.target_recall) {
+            let found = self.target_recall.to_string();
+            return Err(InputFault::Parameter { name: "target_recall", found, allowed: "0.5 to 1" });
         }
         Ok(())
     }
@@ -155,8 +172,14 @@ impl Work<'_> {
         let write_seconds = start.elapsed().as_secs_f64();
         let start = Instant::now();
         let directions = directions_of(self.input.movie_factors);
-        let (frozen, checksum) = self.write_graph(&directions)?;
+        let (frozen, checksum) = self.write_graph(&directions, GRAPH)?;
         checksums.insert(GRAPH.to_owned(), checksum);
+        if let Some(users) =
+            self.input.user_factors.filter(|users| users.rows() >= self.options.user_graph_from)
+        {
+            let (_, checksum) = self.write_graph(&directions_of(users), USER_GRAPH)?;
+            checksums.insert(USER_GRAPH.to_owned(), checksum);
+        }
         let graph_seconds = start.elapsed().as_secs_f64();
         if self.cancel.load(Ordering::Relaxed) {
             return Err(IndexError::Cancelled);
@@ -187,10 +210,9 @@ impl Work<'_> {
         let mut checksums = BTreeMap::new();
         let mut wrote = |name: &str, checksum: u64| {
             checksums.insert(name.to_owned(), checksum);
-            (self.progress)(Step::new("writing tables", checksums.len() as u64, Some(7)));
+            (self.progress)(Step::new("writing tables", checksums.len() as u64, Some(8)));
         };
-        write_movies(&path(CATALOGUE), input.movies)?;
-        wrote(CATALOGUE, checksum_of_file(&path(CATALOGUE))?);
+        wrote(CATALOGUE, write_catalogue(&path(CATALOGUE), input.movies)?);
         let mut factors = vec![
             SectionData::new("factors", input.movie_factors.as_slice()),
             SectionData::new("gramian", input.gramian.as_slice()),
@@ -205,6 +227,7 @@ impl Work<'_> {
         if let Some(factors) = input.user_factors {
             let sections = [SectionData::new("factors", factors.as_slice())];
             wrote(USER_FACTORS, write_container(&path(USER_FACTORS), USER_FACTORS_KIND, &sections)?);
+            wrote(USER_SCAN, write_scan(&path(USER_SCAN), factors)?);
         }
         wrote(HISTORIES, write_histories(&path(HISTORIES), input.histories)?);
         let popularity = write_popularity(&path(POPULARITY), input.popularity, input.recent_counts)?;
@@ -212,7 +235,7 @@ impl Work<'_> {
         Ok(checksums)
     }
 
-    fn write_graph(&self, directions: &Directions) -> Result<(Frozen, u64), IndexError> {
+    fn write_graph(&self, directions: &Directions, name: &str) -> Result<(Frozen, u64), IndexError> {
         let vectors = directions.vectors.view();
         // Movies of like id are often alike; the first thousand should be spread over all.
         let mut order: Vec<u32> = (0..vectors.rows() as u32).collect();
@@ -227,23 +250,42 @@ impl Work<'_> {
         let renumbered = |&node: &u32| if node == NO_NODE { NO_NODE } else { new[node as usize] };
         let node_of_movie = directions.node_of_movie.iter().map(renumbered).collect();
         let members = Members::new(node_of_movie, vectors.rows());
-        let path = self.directory.join(GRAPH);
+        let path = self.directory.join(name);
         let checksum = write_graph(&path, &frozen, permuted(vectors, &frozen.old).view(), &members)?;
         Ok((frozen, checksum))
     }
 
     /// Measures the files as they will be served.
     fn measure(&self, checksums: &BTreeMap<String, u64>) -> Result<Calibration, IndexError> {
-        let (movies, dimension) = (self.input.movies.len(), self.input.settings.dimension);
-        let path = |name: &str| self.directory.join(name);
-        let entry = |name: &str| entry_of(&path(name), checksums[name]);
-        let graph = Graph::open(&path(GRAPH), &entry(GRAPH)?, movies, dimension)?;
-        let factors = Container::open(&path(FACTORS), FACTORS_KIND, &entry(FACTORS)?)?;
-        let factors = factors.section_of::<f32>("factors", movies.saturating_mul(dimension))?;
-        let scan = Scan::open(&path(SCAN), &entry(SCAN)?, factors, dimension)?;
-        let similar = Similar::new(graph, Planner::default());
-        let metric = self.input.settings.metric;
-        Ok(calibrate(&similar, &scan, self.input.user_factors, metric, self.options))
+        let input = self.input;
+        let genres = genre_sets(input.movies.iter().map(|movie| movie.genres.iter().map(String::as_str)));
+        let films = self.searcher(checksums, FACTORS_KIND, [FACTORS, SCAN, GRAPH], input.movies.len())?;
+        let names = [USER_FACTORS, USER_SCAN, USER_GRAPH];
+        let people = |_| self.searcher(checksums, USER_FACTORS_KIND, names, input.users.len());
+        let people = input.user_factors.map(people).transpose()?;
+        let subjects = Subjects { films: &films, people: people.as_ref(), genres: &genres };
+        Ok(calibrate(&subjects, input.settings.metric, self.options))
+    }
+
+    fn searcher(
+        &self,
+        checksums: &BTreeMap<String, u64>,
+        kind: &'static str,
+        [factors, scan, graph]: [&str; 3],
+        rows: usize,
+    ) -> Result<Searcher, IndexError> {
+        let dimension = self.input.settings.dimension;
+        let file = |name: &str| {
+            let path = self.directory.join(name);
+            entry_of(&path, checksums[name]).map(|entry| (path, entry))
+        };
+        let factors = file(factors)?;
+        let container = Container::open(&factors.0, kind, &factors.1)?;
+        let rows = container.section_of::<f32>("factors", rows.saturating_mul(dimension))?;
+        let scan = file(scan)?;
+        let graph = checksums.contains_key(graph).then(|| file(graph)).transpose()?;
+        let graph = graph.as_ref().map(|(path, entry)| (path.as_path(), entry));
+        Searcher::open(rows, dimension, (&scan.0, &scan.1), graph)
     }
 
     /// Writes the manifest, of which the version follows.
@@ -293,12 +335,6 @@ fn protect(path: &Path) -> Result<(), IndexError> {
 fn entry_of(path: &Path, checksum: u64) -> Result<FileEntry, IndexError> {
     let bytes = crate::manifest::file_size(path)?;
     Ok(FileEntry { bytes, sha256: String::new(), xxh3: format!("{checksum:016x}") })
-}
-
-/// XXH3 of a whole file.
-pub(crate) fn checksum_of_file(path: &Path) -> Result<u64, IndexError> {
-    let bytes = fs::read(path).map_err(|source| IndexError::io("read", path, source))?;
-    Ok(xxh3(&bytes))
 }
 
 /// Rows of length 1; rows of zeros stay.

@@ -2,37 +2,34 @@
 
 use std::path::Path;
 
-use cinedex_domain::{Location, Metric, ModelSettings, Movie, MovieFilter, MovieIndex, UserIndex};
-use cinedex_storage::read_movies;
+use cinedex_domain::{Location, Metric, ModelSettings, MovieFilter, MovieIndex, UserIndex};
 use cinedex_vectors::{MatrixView, Scored};
 use serde::{Deserialize, Serialize};
 
-use crate::build::checksum_of_file;
+use crate::calibrate::{Subjects, calibrate, genre_sets};
+use crate::catalogue::{Catalogue, MovieView};
 use crate::container::{Container, Section};
 use crate::error::Fault;
-use crate::filters::{FilterIndex, find_movie};
-use crate::graph::Graph;
-use crate::input::for_metric;
-use crate::manifest::file_size;
-use crate::scan::Scan;
-use crate::similar::Similar;
+use crate::searcher::Searcher;
 use crate::users::{StoredHistories, Users};
-use crate::{Allowed, FileEntry, IndexError, Manifest, PopularityIndex, UnknownGenre, Version};
+use crate::{Allowed, Calibration, FileEntry, IndexError, Manifest, PopularityIndex, UnknownGenre, Version};
 
-pub(crate) const CATALOGUE: &str = "movies.parquet";
+pub(crate) const CATALOGUE: &str = "catalogue.bin";
 pub(crate) const FACTORS: &str = "movie_factors.bin";
 pub(crate) const SCAN: &str = "scan.bin";
 pub(crate) const GRAPH: &str = "graph.bin";
 pub(crate) const USERS: &str = "users.bin";
 pub(crate) const USER_FACTORS: &str = "user_factors.bin";
+pub(crate) const USER_SCAN: &str = "user_scan.bin";
+pub(crate) const USER_GRAPH: &str = "user_graph.bin";
 pub(crate) const HISTORIES: &str = "histories.bin";
 pub(crate) const POPULARITY: &str = "popularity.bin";
 pub(crate) const FACTORS_KIND: &str = "movie_factors";
 pub(crate) const USER_FACTORS_KIND: &str = "user_factors";
 
 /// Every file that a bundle can have.
-pub(crate) const FILES: [&str; 8] =
-    [CATALOGUE, FACTORS, SCAN, GRAPH, USERS, USER_FACTORS, HISTORIES, POPULARITY];
+pub(crate) const FILES: [&str; 10] =
+    [CATALOGUE, FACTORS, SCAN, GRAPH, USERS, USER_FACTORS, USER_SCAN, USER_GRAPH, HISTORIES, POPULARITY];
 
 /// Which index answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -96,15 +93,14 @@ pub struct Spread<'a> {
 pub struct Bundle {
     version: Version,
     manifest: Manifest,
-    movies: Vec<Movie>,
-    filters: FilterIndex,
+    catalogue: Catalogue,
     factors: Section<f32>,
     gramian: Section<f32>,
     mean: Section<f32>,
     /// For a cosine model only.
     unit_gramian: Option<Section<f32>>,
-    scan: Scan,
-    similar: Similar,
+    films: Searcher,
+    people: Option<Searcher>,
     users: Users,
     user_factors: Option<Section<f32>>,
     histories: StoredHistories,
@@ -127,24 +123,25 @@ impl Bundle {
         &self.manifest.settings
     }
 
-    /// The catalogue, in canonical order of ids; a [`MovieIndex`] is a row of it.
-    pub fn movies(&self) -> &[Movie] {
-        &self.movies
+    /// How many movies the catalogue has.
+    pub fn movie_count(&self) -> usize {
+        self.catalogue.len()
+    }
+
+    /// The facts of a movie; a [`MovieIndex`] is a row of the catalogue, in canonical order of ids. Panics if the movie is of
+    /// another bundle.
+    pub fn movie(&self, movie: MovieIndex) -> MovieView<'_> {
+        self.catalogue.movie(movie)
     }
 
     /// The row of a movie.
     pub fn movie_index(&self, movie_id: &str) -> Option<MovieIndex> {
-        find_movie(&self.movies, movie_id).map(MovieIndex)
+        self.catalogue.ids.find(movie_id).map(MovieIndex)
     }
 
     /// `movie_count × dimension`; a row of zeros is a movie without an embedding.
     pub fn movie_factors(&self) -> MatrixView<'_> {
         MatrixView::new(&self.factors, self.settings().dimension)
-    }
-
-    /// Whether a movie has an embedding.
-    pub fn has_embedding(&self, movie: MovieIndex) -> bool {
-        self.scan.embedded().contains(movie.0)
     }
 
     /// `dimension × dimension`: the sum over movies of `y yᵀ`.
@@ -196,79 +193,44 @@ impl Bundle {
 
     /// All genres, sorted, in the catalogue's spelling.
     pub fn genres(&self) -> &[String] {
-        self.filters.genres()
+        &self.catalogue.known_genres
     }
 
     /// The movies that pass a filter.
     pub fn filter(&self, filter: &MovieFilter) -> Result<Allowed, UnknownGenre> {
-        self.filters.allowed(&self.movies, filter)
+        self.catalogue.allowed(filter)
     }
 
-    /// The `k` allowed movies of highest cosine to `movie`, itself left out: never fewer than `k` where `k` allowed movies have
-    /// an embedding. A movie without an embedding resembles nothing. Panics if `allowed` is of another bundle.
-    pub fn similar(&self, movie: MovieIndex, k: usize, allowed: &Allowed) -> Retrieved {
-        self.similar.search(&self.scan, movie.0, k, allowed)
-    }
-
-    /// The `k` allowed movies that score highest for a user's vector (by inner product; by cosine where the model says so):
-    /// never fewer than `k` where `k` are allowed. Movies without an embedding come last. A vector of another length or with a
-    /// number that is not finite finds nothing. Panics if `allowed` is of another bundle.
-    pub fn for_user(&self, vector: &[f32], k: usize, allowed: &Allowed) -> Retrieved {
-        assert_eq!(allowed.len(), self.movies.len(), "the filter is of this bundle");
-        let metric = self.settings().metric;
-        let query = for_metric(metric, vector);
-        let mut items = Vec::new();
-        if self.scan.is_searchable(&query) {
-            items = self.scan.complete(self.scan.search(metric, &query, k, allowed), k, allowed);
-        }
-        Retrieved { items, retrieval: Retrieval::Exact }
-    }
-
-    /// The `k` allowed movies that have an embedding of highest cosine to a vector of length 1, comparing all: descending, ties
-    /// ascending index. Panics if `allowed` is of another bundle.
-    pub fn nearest_by_cosine(&self, unit: &[f32], k: usize, allowed: &Allowed) -> Vec<Scored> {
-        self.scan.search(Metric::Cosine, unit, k, allowed)
-    }
-
-    /// What [`for_user`](Self::for_user) scores a movie by: the inner product, or for a cosine model, where the vector has length
-    /// 1, the cosine; 0 for a movie without an embedding. Panics if the movie is of another bundle.
-    pub fn score(&self, vector: &[f32], movie: MovieIndex) -> f32 {
-        if self.has_embedding(movie) { self.scan.score(self.settings().metric, vector, movie.0) } else { 0.0 }
-    }
-
-    /// Opens and checks a version's directory.
+    /// Opens and checks a version's directory; files are read by as many threads as there are processors.
     pub(crate) fn open(directory: &Path, version: &Version) -> Result<Self, IndexError> {
         let manifest = Manifest::read(directory, version)?;
         let files = Files { directory, manifest: &manifest };
-        let movies = files.read_catalogue()?;
-        let (count, dimension) = (movies.len(), manifest.settings.dimension);
+        let dimension = manifest.settings.dimension;
         if dimension == 0 {
             return Err(files.malformed("settings.dimension is 0"));
         }
-        let MovieVectors { factors, gramian, mean, unit_gramian } = files.read_factors(count, dimension)?;
-        let (path, entry) = files.entry(SCAN)?;
-        let scan = Scan::open(&path, entry, factors.clone(), dimension)?;
-        let (path, entry) = files.entry(GRAPH)?;
-        let graph = Graph::open(&path, entry, count, dimension)?;
-        let similar = Similar::new(graph, manifest.calibration.planner.clone());
-        let (path, entry) = files.entry(USERS)?;
-        let users = Users::open(&path, entry)?;
-        let user_factors = files.read_user_factors(users.len(), dimension)?;
-        let (path, entry) = files.entry(HISTORIES)?;
-        let histories = StoredHistories::open(&path, entry, users.len(), count)?;
-        let (path, entry) = files.entry(POPULARITY)?;
-        let popularity = PopularityIndex::open(&path, entry, count)?;
-        let filters = FilterIndex::new(&movies);
+        let (count, user_count) = (files.count_of_movies()?, files.count_of_users()?);
+        let (catalogue, (films, people)) = rayon::join(
+            || files.read_catalogue(count),
+            || {
+                rayon::join(
+                    || files.read_films(count, dimension),
+                    || files.read_people(user_count, count, dimension),
+                )
+            },
+        );
+        let catalogue = catalogue?;
+        let (MovieVectors { factors, gramian, mean, unit_gramian }, films) = films?;
+        let (People { users, user_factors, histories, popularity }, people) = people?;
         Ok(Self {
             version: version.clone(),
-            filters,
-            movies,
+            catalogue,
             factors,
             gramian,
             mean,
             unit_gramian,
-            scan,
-            similar,
+            films,
+            people,
             users,
             user_factors,
             histories,
@@ -277,15 +239,28 @@ impl Bundle {
         })
     }
 
-    /// Follows another planner.
+    /// Follows another calibration.
     #[cfg(test)]
-    pub(crate) fn plan(&mut self, planner: crate::Planner) {
-        self.similar.plan_by(planner);
+    pub(crate) fn calibrate_as(&mut self, calibration: crate::Calibration) {
+        self.manifest.calibration = calibration;
     }
 
-    /// What the graph and the scan are measured on.
-    pub(crate) fn measured(&self) -> (&Similar, &Scan) {
-        (&self.similar, &self.scan)
+    /// Measures again what was measured when it was built.
+    pub(crate) fn measure(&self) -> Calibration {
+        let genres = |movie| self.movie(MovieIndex(movie)).genres().iter();
+        let genres = genre_sets((0..self.movie_count() as u32).map(genres));
+        let subjects = Subjects { films: &self.films, people: self.people.as_ref(), genres: &genres };
+        calibrate(&subjects, self.settings().metric, &self.manifest.parameters)
+    }
+
+    /// Films by their vectors.
+    pub(crate) fn films(&self) -> &Searcher {
+        &self.films
+    }
+
+    /// Users by their vectors; `None` without user factors.
+    pub(crate) fn people(&self) -> Option<&Searcher> {
+        self.people.as_ref()
     }
 }
 
@@ -295,6 +270,14 @@ struct MovieVectors {
     gramian: Section<f32>,
     mean: Section<f32>,
     unit_gramian: Option<Section<f32>>,
+}
+
+/// What the files of users hold, and what many of them liked.
+struct People {
+    users: Users,
+    user_factors: Option<Section<f32>>,
+    histories: StoredHistories,
+    popularity: PopularityIndex,
 }
 
 /// The files of a directory as its manifest names them.
@@ -315,28 +298,54 @@ impl Files<'_> {
         IndexError::damaged(&path, Fault::MalformedManifest { reason: reason.to_owned() })
     }
 
-    fn read_catalogue(&self) -> Result<Vec<Movie>, IndexError> {
+    /// Movies as the manifest counts them, to which every file is held.
+    fn count_of_movies(&self) -> Result<usize, IndexError> {
+        match self.manifest.counts.movies {
+            0 => Err(self.malformed("counts.movies is 0")),
+            count if count >= u64::from(u32::MAX) => {
+                Err(self.malformed("counts.movies is beyond all indices"))
+            }
+            count => Ok(count as usize),
+        }
+    }
+
+    fn count_of_users(&self) -> Result<usize, IndexError> {
+        match self.manifest.counts.users {
+            count if count >= u64::from(u32::MAX) => {
+                Err(self.malformed("counts.users is beyond all indices"))
+            }
+            count => Ok(count as usize),
+        }
+    }
+
+    fn read_catalogue(&self, count: usize) -> Result<Catalogue, IndexError> {
         let (path, entry) = self.entry(CATALOGUE)?;
-        let found = file_size(&path)?;
-        if found != entry.bytes {
-            return Err(IndexError::damaged(&path, Fault::Size { expected: entry.bytes, found }));
-        }
-        if format!("{:016x}", checksum_of_file(&path)?) != entry.xxh3 {
-            return Err(IndexError::damaged(&path, Fault::ForeignFile));
-        }
-        let movies = read_movies(&path)?;
-        let section = || "movie_id".to_owned();
-        if let Some(position) = movies.windows(2).position(|pair| pair[0].movie_id >= pair[1].movie_id) {
-            return Err(IndexError::damaged(
-                &path,
-                Fault::Order { section: section(), position: position + 1 },
-            ));
-        }
-        let (expected, found) = (self.manifest.counts.movies, movies.len() as u64);
-        if found == 0 || found != expected || found >= u64::from(u32::MAX) {
-            return Err(IndexError::damaged(&path, Fault::Length { section: section(), expected, found }));
-        }
-        Ok(movies)
+        Catalogue::open(&path, entry, count)
+    }
+
+    fn read_films(&self, count: usize, dimension: usize) -> Result<(MovieVectors, Searcher), IndexError> {
+        let vectors = self.read_factors(count, dimension)?;
+        let searcher = self.open_searcher([SCAN, GRAPH], vectors.factors.clone(), dimension)?;
+        Ok((vectors, searcher))
+    }
+
+    fn read_people(
+        &self,
+        user_count: usize,
+        movie_count: usize,
+        dimension: usize,
+    ) -> Result<(People, Option<Searcher>), IndexError> {
+        let (path, entry) = self.entry(USERS)?;
+        let users = Users::open(&path, entry, user_count)?;
+        let user_factors = self.read_user_factors(user_count, dimension)?;
+        let (path, entry) = self.entry(HISTORIES)?;
+        let histories = StoredHistories::open(&path, entry, user_count, movie_count)?;
+        let (path, entry) = self.entry(POPULARITY)?;
+        let popularity = PopularityIndex::open(&path, entry, movie_count)?;
+        let open =
+            |factors: &Section<f32>| self.open_searcher([USER_SCAN, USER_GRAPH], factors.clone(), dimension);
+        let searcher = user_factors.as_ref().map(open).transpose()?;
+        Ok((People { users, user_factors, histories, popularity }, searcher))
     }
 
     fn read_factors(&self, movies: usize, dimension: usize) -> Result<MovieVectors, IndexError> {
@@ -357,6 +366,21 @@ impl Files<'_> {
                 Metric::Cosine => Some(read("unit_gramian", dimension)?),
             },
         })
+    }
+
+    /// A scan and, where the bundle has it, a graph over `rows`.
+    fn open_searcher(
+        &self,
+        [scan, graph]: [&'static str; 2],
+        rows: Section<f32>,
+        dimension: usize,
+    ) -> Result<Searcher, IndexError> {
+        let scan = self.entry(scan)?;
+        // Films always have a graph, users where there are many.
+        let there = graph == GRAPH || self.manifest.files.contains_key(graph);
+        let graph = there.then(|| self.entry(graph)).transpose()?;
+        let graph = graph.as_ref().map(|(path, entry)| (path.as_path(), *entry));
+        Searcher::open(rows, dimension, (&scan.0, scan.1), graph)
     }
 
     fn read_user_factors(&self, users: usize, dimension: usize) -> Result<Option<Section<f32>>, IndexError> {

@@ -1,140 +1,357 @@
-//! Measures a finished graph against the exact scan, on movies drawn as queries, and says when each is to be asked.
+//! Measures every strategy of a finished index on drawn queries, with and without filters, and makes the planner's table of it.
+//!
+//! Measuring is bounded: a latency is the median of at most [`TIMED`] queries or of as many as fit into [`TIMED_SECONDS`], and
+//! fewer queries are drawn where the rows are many.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use cinedex_domain::Metric;
-use cinedex_vectors::{MatrixView, Scored};
-use rand::SeedableRng;
+use cinedex_vectors::{Scored, axpy, dot, norm};
+use rand::seq::IteratorRandom;
 use rand::seq::index::sample;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use crate::calibration::{Breadth, Cell, FilterKind, GraphFigures, Measured};
 use crate::input::for_metric;
-use crate::scan::Scan;
-use crate::similar::Similar;
-use crate::{Allowed, Breadth, BuildOptions, Calibration, Planner};
+use crate::planner::{CostCurve, CostPoint, Planner, Strategy};
+use crate::searcher::{Query, Searcher};
+use crate::{Allowed, BuildOptions, Calibration, Retrieval};
 
-/// The recall that the planner's breadth must reach.
-const TARGET_RECALL: f64 = 0.99;
-const BREADTHS: [usize; 12] = [16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768];
-/// A filter that leaves less is answered by the scan: filters correlate with the vectors (genres do), and then the graph
-/// wanders among movies that it may not answer.
-const GRAPH_FROM_SHARE: f64 = 0.75;
-/// Queries timed; recall is measured on more.
-const TIMED: usize = 100;
-/// Queries answered exactly in one pass.
-const TOGETHER: usize = 16;
-/// Products computed for exact answers at most, so that measuring a large catalogue stays short.
-const EXACT_PRODUCTS: usize = 200_000_000;
+const BREADTHS: [u32; 14] = [10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024];
+/// Shares that filters leave.
+const SHARES: [f64; 4] = [0.5, 0.1, 0.01, 0.001];
+/// Queries of a latency at most, and at least.
+const TIMED: usize = 60;
+const TIMED_AT_LEAST: usize = 7;
+/// What a latency may take beyond the least queries.
+const TIMED_SECONDS: f64 = 0.04;
+/// Queries under each filter.
+const FILTERED: usize = 60;
+/// Genres, or the like, of each share.
+const GENRES: usize = 2;
+/// Rows scored for exact answers at most, by kind of question.
+const EXACT_ROWS: usize = 200_000_000;
+/// Rows behind the mean direction of a genre at most.
+const CENTRE_ROWS: usize = 1000;
 
-/// A movie drawn as a query, and its exact answer.
-struct Query {
-    movie: u32,
+/// What there is to measure.
+pub(crate) struct Subjects<'a> {
+    pub(crate) films: &'a Searcher,
+    pub(crate) people: Option<&'a Searcher>,
+    /// Filters that people use.
+    pub(crate) genres: &'a [Allowed],
+}
+
+/// Measures all questions. `metric` is the model's. Runs on the caller's rayon pool; timings are of one thread.
+pub(crate) fn calibrate(subjects: &Subjects<'_>, metric: Metric, options: &BuildOptions) -> Calibration {
+    let Subjects { films, people, genres } = *subjects;
+    let mut generator = ChaCha8Rng::seed_from_u64(options.seed);
+    let mut like = |searcher: &Searcher, genres| {
+        let drawn = drawn_rows(searcher, searcher, options, &mut generator);
+        let query = |(row, vector)| Query { metric: Metric::Cosine, vector, row: Some(row) };
+        let queries = drawn.iter().map(|(row, vector)| query((*row, &vector[..]))).collect();
+        Sample { searcher, queries, genres }.measure(options, &mut generator)
+    };
+    let similar = like(films, Some(genres));
+    let neighbors = people.map(|people| like(people, None)).unwrap_or_default();
+    let for_user = people.map(|people| {
+        let drawn = drawn_rows(people, films, options, &mut generator);
+        let drawn: Vec<Vec<f32>> =
+            drawn.iter().map(|(row, _)| for_metric(metric, people.scan().row(*row))).collect();
+        let queries = drawn.iter().map(|vector| Query { metric, vector, row: None }).collect();
+        Sample { searcher: films, queries, genres: Some(genres) }.measure(options, &mut generator)
+    });
+    Calibration { similar, for_user: for_user.unwrap_or_default(), neighbors }
+}
+
+/// Rows that have a vector, with it at length 1: fewer where what they are to be compared with is large.
+fn drawn_rows(
+    from: &Searcher,
+    compared: &Searcher,
+    options: &BuildOptions,
+    generator: &mut ChaCha8Rng,
+) -> Vec<(u32, Vec<f32>)> {
+    let affordable = (EXACT_ROWS / compared.embedded().count().max(1)).max(TIMED);
+    let drawn = from.embedded().iter().sample(generator, options.recall_queries.min(affordable));
+    drawn.into_iter().filter_map(|row| Some((row, from.unit(row)?))).collect()
+}
+
+/// The films of each genre.
+pub(crate) fn genre_sets<'a, L>(films: impl ExactSizeIterator<Item = L>) -> Vec<Allowed>
+where
+    L: IntoIterator<Item = &'a str>,
+{
+    let count = films.len();
+    let mut sets: BTreeMap<&str, Allowed> = BTreeMap::new();
+    for (film, genres) in (0..).zip(films) {
+        for genre in genres {
+            sets.entry(genre).or_insert_with(|| Allowed::none(count)).insert(film);
+        }
+    }
+    sets.into_values().collect()
+}
+
+/// What is measured.
+struct Sample<'a> {
+    searcher: &'a Searcher,
+    /// What was drawn.
+    queries: Vec<Query<'a>>,
+    /// Filters that people use; `None` where the question takes none.
+    genres: Option<&'a [Allowed]>,
+}
+
+/// A query, what is allowed, and the exact answer.
+struct Task<'a> {
+    query: Query<'a>,
+    allowed: Arc<Allowed>,
     exact: Vec<Scored>,
 }
 
-/// Measures. `users` are vectors for which the inner-product scan is timed. Runs on the caller's rayon pool; timings are of one
-/// thread.
-pub(crate) fn calibrate(
-    similar: &Similar,
-    scan: &Scan,
-    users: Option<MatrixView<'_>>,
-    metric: Metric,
-    options: &BuildOptions,
-) -> Calibration {
-    let all = Allowed::all(scan.embedded().len());
-    let mut generator = ChaCha8Rng::seed_from_u64(options.seed);
-    let for_user_microseconds = time_users(scan, users, metric, &mut generator);
-    let embedded = similar.graph().embedded();
-    if embedded.len() < 2 {
-        return Calibration { for_user_microseconds, ..Calibration::default() };
-    }
-    let affordable = (EXACT_PRODUCTS / embedded.len()).max(100);
-    let drawn =
-        sample(&mut generator, embedded.len(), options.recall_queries.min(affordable).min(embedded.len()));
-    let movies: Vec<u32> = drawn.into_iter().map(|position| embedded[position]).collect();
-    let queries: Vec<Query> = movies
-        .par_chunks(TOGETHER)
-        .flat_map_iter(|movies| exact_answers(similar, scan, movies, &all))
-        .collect();
-    let timed = &queries[..queries.len().min(TIMED)];
-    let exact_microseconds =
-        median(timed.iter().map(|query| microseconds(|| similar.by_scan(scan, query.movie, 10, &all))));
-    let tried = try_breadths(similar, scan, &queries, &all);
-    let fits = |recall: fn(&Breadth) -> Option<f64>| {
-        move |breadth: &&Breadth| recall(breadth).is_some_and(|found| found >= TARGET_RECALL)
-    };
-    let best = |recall: fn(&Breadth) -> Option<f64>| tried.iter().find(fits(recall)).or(tried.last());
-    let ten = best(|breadth| Some(breadth.recall_at_10)).cloned();
-    let hundred = best(|breadth| breadth.recall_at_100).cloned();
-    let (Some(ten), Some(hundred)) = (ten, hundred) else {
-        return Calibration { for_user_microseconds, ..Calibration::default() };
-    };
-    let reached = ten.recall_at_10 >= TARGET_RECALL;
-    let hundred_reached = hundred.recall_at_100.is_some_and(|recall| recall >= TARGET_RECALL);
-    let per_movie = exact_microseconds / embedded.len() as f64;
-    let planner = Planner {
-        graph_from_movies: reached.then(|| (ten.microseconds / per_movie.max(1e-9)).ceil().max(1.0) as u64),
-        graph_from_share: GRAPH_FROM_SHARE,
-        ef_for_10: ten.ef,
-        ef_for_100: hundred_reached.then_some(hundred.ef.max(ten.ef)),
-    };
-    Calibration {
-        queries: queries.len() as u64,
-        recall_at_10: ten.recall_at_10,
-        recall_at_100: hundred.recall_at_100.unwrap_or_default(),
-        exact_microseconds,
-        graph_microseconds: ten.microseconds,
-        graph_microseconds_at_100: hundred.microseconds,
-        for_user_microseconds,
-        tried,
-        planner,
-    }
+/// Tasks under filters of one kind and share.
+struct Filter<'a> {
+    kind: FilterKind,
+    /// Mean share of the rows that is allowed.
+    share: f64,
+    tasks: Vec<Task<'a>>,
 }
 
-fn exact_answers(similar: &Similar, scan: &Scan, movies: &[u32], all: &Allowed) -> Vec<Query> {
-    let vectors = movies.iter().flat_map(|&movie| {
-        let node = similar.graph().node_of(movie).expect("it was drawn from the embedded movies");
-        similar.graph().vector(node)
-    });
-    let vectors: Vec<f32> = vectors.copied().collect();
-    let vectors = MatrixView::new(&vectors, vectors.len() / movies.len());
-    let found = scan.search_batch(Metric::Cosine, vectors, 101, all);
-    let without_itself = |(&movie, mut exact): (&u32, Vec<Scored>)| {
-        exact.retain(|other| other.index != movie);
-        exact.truncate(100);
-        Query { movie, exact }
-    };
-    movies.iter().zip(found).map(without_itself).collect()
-}
+impl Sample<'_> {
+    /// Measures. Runs on the caller's rayon pool; timings are of one thread.
+    fn measure(&self, options: &BuildOptions, generator: &mut ChaCha8Rng) -> Measured {
+        let rows = self.searcher.embedded().count();
+        if rows < 2 || self.queries.is_empty() {
+            return Measured { rows: rows as u64, ..Measured::default() };
+        }
+        let drawn = &self.queries[..];
+        let all = Arc::new(Allowed::all(self.searcher.embedded().len()));
+        let tasks = self.tasks(drawn, &all);
+        let breadths = self.breadths(&tasks, options.target_recall);
+        let reached = |recall: fn(&Breadth) -> Option<f64>| {
+            let fits =
+                |breadth: &&Breadth| recall(breadth).is_some_and(|found| found >= options.target_recall);
+            breadths.iter().find(fits).filter(|_| options.target_recall < 1.0).map(|breadth| breadth.ef)
+        };
+        let mut planner = Planner {
+            ef_for_10: reached(|breadth| Some(breadth.recall_at_10)),
+            ef_for_100: reached(|breadth| breadth.recall_at_100),
+            ..Planner::default()
+        };
+        let filters = self.filters(drawn, &all, generator);
+        let plain: Vec<&Filter<'_>> = filters
+            .iter()
+            .filter(|filter| matches!(filter.kind, FilterKind::None | FilterKind::Random))
+            .collect();
+        self.learn_costs(&mut planner, &breadths, &plain);
+        let cells =
+            filters.iter().flat_map(|filter| [10, 100].map(|k| self.cell(filter, k, &planner))).collect();
+        Measured { queries: tasks.len() as u64, rows: rows as u64, breadths, cells, planner }
+    }
 
-/// From narrow to wide, until both recalls reach the target.
-fn try_breadths(similar: &Similar, scan: &Scan, queries: &[Query], all: &Allowed) -> Vec<Breadth> {
-    let mut tried = Vec::new();
-    for ef in BREADTHS {
-        let answer = |query: &Query, k: usize| similar.by_graph(scan, query.movie, k, ef, all);
-        let recall = |k: usize| -> f64 {
-            let shares = queries.par_iter().map(|query| recall_of(&answer(query, k), &query.exact, k));
-            shares.sum::<f64>() / queries.len() as f64
+    fn tasks<'a>(&self, queries: &[Query<'a>], allowed: &Arc<Allowed>) -> Vec<Task<'a>> {
+        let few = allowed.count() * 4 < allowed.len();
+        let strategy = if few { Strategy::Each } else { Strategy::Scan };
+        let exact = |query: &Query<'_>| self.searcher.search_by(query, 100, allowed, strategy).items;
+        let task =
+            |query: &Query<'a>| Task { query: *query, allowed: Arc::clone(allowed), exact: exact(query) };
+        queries.par_iter().map(task).collect()
+    }
+
+    /// Tasks without a filter and, where the question takes filters, under all kinds of them.
+    fn filters<'a>(
+        &self,
+        drawn: &[Query<'a>],
+        all: &Arc<Allowed>,
+        generator: &mut ChaCha8Rng,
+    ) -> Vec<Filter<'a>> {
+        let few = &drawn[..drawn.len().min(FILTERED)];
+        let mut filters = vec![Filter { kind: FilterKind::None, share: 1.0, tasks: self.tasks(few, all) }];
+        let Some(genres) = self.genres else { return filters };
+        let rows = all.len();
+        for share in SHARES {
+            let mut random = Allowed::none(rows);
+            random.extend(sample(generator, rows, count_of(share, rows)).into_iter().map(|row| row as u32));
+            let tasks = self.tasks(few, &Arc::new(random));
+            filters.push(Filter {
+                kind: FilterKind::Random,
+                share: count_of(share, rows) as f64 / rows as f64,
+                tasks,
+            });
+            let (mut like, mut unlike, mut found) = (Vec::new(), Vec::new(), 0);
+            for genre in self.genres_of(genres, share, generator) {
+                let sorted = self.by_likeness(drawn, &genre);
+                let half = (FILTERED / GENRES).min(drawn.len());
+                found += genre.count();
+                like.extend(self.tasks(&sorted[..half], &genre));
+                unlike.extend(self.tasks(&sorted[sorted.len() - half..], &genre));
+            }
+            let share = found as f64 / (GENRES * rows) as f64;
+            filters.push(Filter { kind: FilterKind::Like, share, tasks: like });
+            filters.push(Filter { kind: FilterKind::Unlike, share, tasks: unlike });
+        }
+        filters
+    }
+
+    /// Filters that leave about a share: the genres that come nearest, and where none comes within a factor of two, the rows
+    /// around one drawn at random.
+    fn genres_of(&self, genres: &[Allowed], share: f64, generator: &mut ChaCha8Rng) -> Vec<Arc<Allowed>> {
+        let rows = self.searcher.embedded().len();
+        let distance = |genre: &Allowed| (genre.count() as f64 / rows as f64 / share).ln().abs();
+        let mut near: Vec<&Allowed> =
+            genres.iter().filter(|genre| distance(genre) < std::f64::consts::LN_2).collect();
+        near.sort_by(|left, right| distance(left).total_cmp(&distance(right)));
+        let mut found: Vec<Arc<Allowed>> = near.into_iter().take(GENRES).cloned().map(Arc::new).collect();
+        let embedded: Vec<u32> = self.searcher.embedded().iter().collect();
+        while found.len() < GENRES {
+            let Some(centre) = self.searcher.unit(embedded[generator.random_range(0..embedded.len())]) else {
+                continue;
+            };
+            let mut order = self.likeness_of_all(&embedded, &centre);
+            let count = count_of(share, rows).min(order.len());
+            order.select_nth_unstable_by(count - 1, |left, right| left.0.total_cmp(&right.0));
+            let mut around = Allowed::none(rows);
+            around.extend(order[..count].iter().map(|&(_, row)| row));
+            found.push(Arc::new(around));
+        }
+        found
+    }
+
+    /// Cosine to a direction, negated, and row.
+    fn likeness_of_all(&self, rows: &[u32], centre: &[f32]) -> Vec<(f32, u32)> {
+        let score = |rows: &[u32]| {
+            let mut scores = vec![0.0; rows.len()];
+            self.searcher.scan().scores_of(Metric::Cosine, centre, rows, &mut scores);
+            scores.into_iter().map(|score| -score).zip(rows.iter().copied()).collect::<Vec<_>>()
         };
-        let timed = &queries[..queries.len().min(TIMED)];
-        let breadth = Breadth {
-            ef: ef as u64,
-            recall_at_10: recall(10),
-            recall_at_100: (ef >= 100).then(|| recall(100)),
-            microseconds: median(timed.iter().map(|query| microseconds(|| answer(query, 10)))),
+        rows.par_chunks(4096).flat_map_iter(score).collect()
+    }
+
+    /// The queries by descending cosine to the mean direction of a set.
+    fn by_likeness<'a>(&self, queries: &[Query<'a>], set: &Allowed) -> Vec<Query<'a>> {
+        let mut centre = vec![0.0; queries[0].vector.len()];
+        let step = set.count().div_ceil(CENTRE_ROWS).max(1);
+        for unit in set.iter().step_by(step).filter_map(|row| self.searcher.unit(row)) {
+            axpy(1.0, &unit, &mut centre);
+        }
+        let likeness =
+            |query: &Query<'_>| dot(query.vector, &centre) / norm(query.vector).max(f32::MIN_POSITIVE);
+        let mut sorted = queries.to_vec();
+        sorted.sort_by(|left, right| likeness(right).total_cmp(&likeness(left)));
+        sorted
+    }
+
+    /// From narrow to wide, until both recalls reach the target.
+    fn breadths(&self, tasks: &[Task<'_>], target: f64) -> Vec<Breadth> {
+        let mut tried = Vec::new();
+        if !self.searcher.has_graph() {
+            return tried;
+        }
+        for ef in BREADTHS {
+            let walk = |task: &Task<'_>, k| self.searcher.walk(&task.query, k, ef, usize::MAX, &task.allowed);
+            let recall = |k: usize| -> f64 {
+                let shares = tasks.par_iter().map(|task| recall_of(&walk(task, k).0, &task.exact, k));
+                shares.sum::<f64>() / tasks.len() as f64
+            };
+            let nodes = tasks.iter().take(TIMED).map(|task| walk(task, 10).1.scored as f64);
+            let breadth = Breadth {
+                ef,
+                recall_at_10: recall(10),
+                recall_at_100: (ef >= 100).then(|| recall(100)),
+                nodes: median(nodes.collect()),
+                microseconds: time(tasks, |task| drop(walk(task, 10))),
+            };
+            let enough = breadth.recall_at_10 >= target
+                && breadth.recall_at_100.is_some_and(|recall| recall >= target);
+            tried.push(breadth);
+            if enough {
+                break;
+            }
+        }
+        tried
+    }
+
+    /// Fills the planner's curves from what is not filtered and from filters at random.
+    fn learn_costs(&self, planner: &mut Planner, breadths: &[Breadth], filters: &[&Filter<'_>]) {
+        let rows = self.searcher.embedded().len();
+        let (mut scan, mut each, mut graph) = (Vec::new(), Vec::new(), Vec::new());
+        for filter in filters {
+            let share = filter.share;
+            for k in [10, 100] {
+                let took = |strategy| {
+                    time(&filter.tasks, |task| {
+                        drop(self.searcher.search_by(&task.query, k, &task.allowed, strategy));
+                    })
+                };
+                scan.push(CostPoint { size: k as f64 / share, microseconds: took(Strategy::Scan) });
+                let allowed = share * rows as f64;
+                each.push(CostPoint { size: allowed, microseconds: took(Strategy::Each) });
+            }
+            for ef in planner.ef_for_10.iter().filter(|_| share < 1.0) {
+                let microseconds = time(&filter.tasks, |task| {
+                    drop(self.searcher.walk(&task.query, 10, *ef, usize::MAX, &task.allowed));
+                });
+                graph.push(CostPoint { size: f64::from(*ef) / share, microseconds });
+            }
+        }
+        graph.extend(
+            breadths
+                .iter()
+                .map(|breadth| CostPoint { size: f64::from(breadth.ef), microseconds: breadth.microseconds }),
+        );
+        let a_node: Vec<f64> =
+            breadths.iter().map(|breadth| breadth.microseconds / breadth.nodes.max(1.0)).collect();
+        planner.scan = CostCurve::new(scan);
+        planner.each = CostCurve::new(each);
+        planner.graph = CostCurve::new(graph);
+        planner.microseconds_a_node = median(a_node);
+        // Without a filter the graph costs least in comparison: what is no faster there is never asked.
+        let (scan, graph) = (&planner.scan, &planner.graph);
+        let faster = |k: f64| move |ef: &u32| graph.at(f64::from(*ef)) < scan.at(k);
+        (planner.ef_for_10, planner.ef_for_100) =
+            (planner.ef_for_10.filter(faster(10.0)), planner.ef_for_100.filter(faster(100.0)));
+    }
+
+    /// Every strategy under one filter.
+    fn cell(&self, filter: &Filter<'_>, k: usize, planner: &Planner) -> Cell {
+        let (searcher, tasks) = (self.searcher, &filter.tasks[..]);
+        let by =
+            |strategy| time(tasks, |task| drop(searcher.search_by(&task.query, k, &task.allowed, strategy)));
+        let mean = |value: &(dyn Fn(&Task<'_>) -> f64 + Sync)| {
+            tasks.par_iter().map(value).sum::<f64>() / tasks.len() as f64
         };
-        let enough = breadth.recall_at_10 >= TARGET_RECALL
-            && breadth.recall_at_100.is_some_and(|recall| recall >= TARGET_RECALL);
-        tried.push(breadth);
-        if enough {
-            break;
+        let ef = if k <= 10 { planner.ef_for_10 } else { planner.ef_for_100 };
+        let graph = ef.map(|ef| {
+            let walk = |task: &Task<'_>| searcher.walk(&task.query, k, ef, usize::MAX, &task.allowed).0;
+            GraphFigures {
+                recall: mean(&|task| recall_of(&walk(task), &task.exact, k)),
+                microseconds: time(tasks, |task| drop(walk(task))),
+            }
+        });
+        let answer = |task: &Task<'_>| searcher.search(&task.query, k, &task.allowed, planner);
+        let is_graph = |task: &Task<'_>| answer(task).retrieval == Retrieval::Graph;
+        Cell {
+            filter: filter.kind,
+            allowed: (filter.share * searcher.embedded().len() as f64).round() as u64,
+            k: k as u64,
+            scan_microseconds: by(Strategy::Scan),
+            each_microseconds: by(Strategy::Each),
+            graph,
+            planned_microseconds: time(tasks, |task| drop(answer(task))),
+            planned_recall: mean(&|task| recall_of(&answer(task).items, &task.exact, k)),
+            planned_graph: mean(&|task| f64::from(u8::from(is_graph(task)))),
         }
     }
-    tried
 }
 
-/// The share of the `k` nearest that was found. Where several are equally near, any of them will do.
+/// How many rows a share is, at least one.
+fn count_of(share: f64, rows: usize) -> usize {
+    ((share * rows as f64).round() as usize).clamp(1, rows)
+}
+
+/// The share of the `k` best that was found. Where several are equally good, any of them will do.
 fn recall_of(found: &[Scored], exact: &[Scored], k: usize) -> f64 {
     let wanted = k.min(exact.len());
     let Some(last) = wanted.checked_sub(1).map(|last| exact[last].score) else { return 1.0 };
@@ -142,22 +359,22 @@ fn recall_of(found: &[Scored], exact: &[Scored], k: usize) -> f64 {
     good.min(wanted) as f64 / wanted as f64
 }
 
-fn time_users(scan: &Scan, users: Option<MatrixView<'_>>, metric: Metric, generator: &mut ChaCha8Rng) -> f64 {
-    let Some(users) = users.filter(|users| users.rows() > 0) else { return 0.0 };
-    let drawn = sample(generator, users.rows(), TIMED.min(users.rows())).into_vec();
-    let all = Allowed::all(scan.embedded().len());
-    let queries = drawn.into_iter().map(|row| for_metric(metric, users.row(row)));
-    median(queries.map(|query| microseconds(|| scan.search(metric, &query, 10, &all))))
-}
-
-fn microseconds<T>(work: impl FnOnce() -> T) -> f64 {
+/// Median microseconds of the work, one task after another.
+fn time(tasks: &[Task<'_>], work: impl Fn(&Task<'_>)) -> f64 {
     let start = Instant::now();
-    std::hint::black_box(work());
-    start.elapsed().as_secs_f64() * 1e6
+    let mut took = Vec::new();
+    for task in tasks.iter().cycle().take(TIMED) {
+        if took.len() >= TIMED_AT_LEAST && start.elapsed().as_secs_f64() > TIMED_SECONDS {
+            break;
+        }
+        let start = Instant::now();
+        work(task);
+        took.push(start.elapsed().as_secs_f64() * 1e6);
+    }
+    median(took)
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_unstable_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }

@@ -14,7 +14,7 @@ use crate::container::{Container, Section, SectionData, write_container};
 use crate::error::Fault;
 use crate::freeze::Frozen;
 use crate::input::norm_of;
-use crate::{FileEntry, IndexError};
+use crate::{Allowed, FileEntry, IndexError};
 
 const KIND: &str = "graph";
 /// Marks a movie without an embedding.
@@ -73,6 +73,15 @@ pub(crate) fn write_graph(
         sections.push(SectionData::new(format!("neighbours.{number}"), &layer.links));
     }
     write_container(path, KIND, &sections)
+}
+
+/// What a search on the graph took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Walk {
+    /// Nodes scored.
+    pub(crate) scored: usize,
+    /// Whether it went on to its end.
+    pub(crate) complete: bool,
 }
 
 /// An open graph, of which every number was checked.
@@ -161,19 +170,9 @@ impl Graph {
         self.member_offsets.len() - 1
     }
 
-    /// Movies that have an embedding, ascending within a node.
-    pub(crate) fn embedded(&self) -> &[u32] {
-        &self.members
-    }
-
     /// The node of a movie; `None` without an embedding or beyond the end.
     pub(crate) fn node_of(&self, movie: u32) -> Option<u32> {
         self.node_of_movie.get(movie as usize).copied().filter(|&node| node != NO_NODE)
-    }
-
-    /// The unit vector of a node.
-    pub(crate) fn vector(&self, node: u32) -> &[f32] {
-        self.view().row(node as usize)
     }
 
     /// All unit vectors.
@@ -181,33 +180,54 @@ impl Graph {
         MatrixView::new(&self.vectors, self.dimension)
     }
 
-    /// Searches with a beam of `ef` for the movies of highest cosine to a node that `accept` lets through, into `top`.
+    /// Walks a beam of `ef` to the allowed movies of highest cosine to a unit vector, into `top`. Gives up when `limit` nodes
+    /// were scored.
     ///
-    /// The beam begins at the node itself as well as where the descent ends: the node's own links lead to its neighbours even
-    /// where a cluster has no link to the next that the descent could take.
-    pub(crate) fn search(&self, node: u32, ef: usize, accept: impl Fn(u32) -> bool, top: &mut TopK) {
-        if ef == 0 {
-            return;
+    /// `from` is the node of a movie whose neighbours are sought. The beam begins there as well as where the descent ends: the
+    /// node's own links lead to its neighbours even where a cluster has no link to the next that the descent could take.
+    pub(crate) fn search(
+        &self,
+        query: &[f32],
+        from: Option<u32>,
+        ef: usize,
+        limit: usize,
+        allowed: &Allowed,
+        top: &mut TopK,
+    ) -> Walk {
+        if ef == 0 || self.node_count() == 0 {
+            return Walk { scored: 0, complete: true };
         }
         let vectors = self.view();
-        let query = vectors.row(node as usize);
-        let (offsets, members): (&[u64], &[u32]) = (&self.member_offsets, &self.members);
-        let members_of =
-            |node: u32| &members[offsets[node as usize] as usize..offsets[node as usize + 1] as usize];
+        let everything = allowed.count() == allowed.len();
+        let accept = |movie: u32| everything || allowed.contains(movie);
         SCRATCH.with_borrow_mut(|scratch| {
             scratch.reset(self.node_count());
-            let accept_node = |node| members_of(node).iter().any(|&movie| accept(movie));
+            let accept_node = |node| self.members_of(node).iter().any(|&movie| accept(movie));
             // The entry waits behind all others, so that what is linked only from it is reached when nothing nearer is left.
-            for start in [node, self.descend(vectors, query), 0] {
+            for start in from.into_iter().chain([self.descend(vectors, query), 0]) {
                 scratch.offer(pack(dot(vectors.row(start as usize), query), start), ef, &accept_node);
             }
-            self.beam(vectors, query, ef, accept_node, scratch);
+            let complete = self.beam(vectors, query, ef, limit, accept_node, scratch);
             for &Reverse(key) in &scratch.found {
                 let (score, node) = unpack(key);
-                let accepted = members_of(node).iter().filter(|&&movie| accept(movie));
+                let accepted = self.members_of(node).iter().filter(|&&movie| accept(movie));
                 accepted.for_each(|&movie| top.push(movie, clamp(score)));
             }
-        });
+            Walk { scored: scratch.touched.len(), complete }
+        })
+    }
+
+    /// Movies of a node, ascending.
+    fn members_of(&self, node: u32) -> &[u32] {
+        &self.members
+            [self.member_offsets[node as usize] as usize..self.member_offsets[node as usize + 1] as usize]
+    }
+
+    /// How many neighbours a node has, and how many of them are allowed.
+    pub(crate) fn allowed_around(&self, node: u32, allowed: &Allowed) -> (usize, usize) {
+        let links = self.layers[0].view().of(node);
+        let is_allowed = |&&other: &&u32| self.members_of(other).iter().any(|&movie| allowed.contains(movie));
+        (links.len(), links.iter().filter(is_allowed).count())
     }
 
     fn descend(&self, vectors: MatrixView<'_>, query: &[f32]) -> u32 {
@@ -229,19 +249,23 @@ impl Graph {
         best.1
     }
 
-    /// Leaves in `scratch.found` at most `ef` accepted nodes.
+    /// Leaves in `scratch.found` at most `ef` accepted nodes; `false` if it gave up.
     fn beam(
         &self,
         vectors: MatrixView<'_>,
         query: &[f32],
         ef: usize,
+        limit: usize,
         accept: impl Fn(u32) -> bool,
         scratch: &mut Scratch,
-    ) {
+    ) -> bool {
         let layer = self.layers[0].view();
         while let Some(key) = scratch.waiting.pop() {
             if key < scratch.worst(ef) {
                 break;
+            }
+            if scratch.touched.len() >= limit {
+                return false;
             }
             // Which neighbours are new is known before any is scored, so that the processor can fetch their vectors together.
             let mut unseen = std::mem::take(&mut scratch.unseen);
@@ -252,6 +276,7 @@ impl Graph {
             }
             scratch.unseen = unseen;
         }
+        true
     }
 
     fn check_members(&self, container: &Container) -> Result<(), IndexError> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bundle::FILES;
 use crate::error::{Fault, excerpt};
-use crate::{BuildOptions, IndexError, Provenance, Version};
+use crate::{BuildOptions, Calibration, IndexError, Provenance, Version};
 
 /// The format that this program writes and reads.
 pub const FORMAT_VERSION: u32 = 3;
@@ -80,65 +80,6 @@ pub struct BuildFigures {
     pub calibration_seconds: f64,
 }
 
-/// What was measured on the finished index: movies drawn at random as queries, cosine, against the exact scan.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Calibration {
-    /// Queries behind every figure; 0 if there are fewer than two embedded movies.
-    pub queries: u64,
-    /// Share of the exact ten nearest that the graph finds at [`Planner::ef_for_10`].
-    pub recall_at_10: f64,
-    /// Share of the exact hundred nearest that the graph finds at [`Planner::ef_for_100`], or at the widest tried.
-    pub recall_at_100: f64,
-    /// Median microseconds of the exact scan for ten.
-    pub exact_microseconds: f64,
-    /// Median microseconds of the graph for ten.
-    pub graph_microseconds: f64,
-    /// Median microseconds of the graph for a hundred.
-    pub graph_microseconds_at_100: f64,
-    /// Median microseconds of the exact inner-product scan for the ten best of a user; 0 without user factors.
-    pub for_user_microseconds: f64,
-    /// Every breadth of search that was tried.
-    pub tried: Vec<Breadth>,
-    /// What follows.
-    pub planner: Planner,
-}
-
-/// One breadth of search and what it gave.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Breadth {
-    /// Candidates kept while searching.
-    pub ef: u64,
-    /// Recall of the ten nearest.
-    pub recall_at_10: f64,
-    /// Recall of the hundred nearest; absent where `ef` is below 100.
-    pub recall_at_100: Option<f64>,
-    /// Median microseconds a query.
-    pub microseconds: f64,
-}
-
-/// When the graph is asked and when the exact scan.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Planner {
-    /// The graph is asked if at least this many movies are allowed; `None`: never.
-    pub graph_from_movies: Option<u64>,
-    /// The graph is asked if at least this share of the embedded movies is allowed.
-    pub graph_from_share: f64,
-    /// Candidates kept for up to ten results.
-    pub ef_for_10: u64,
-    /// Candidates kept for eleven to a hundred results; `None`: recall missed its target, and the scan answers. It also
-    /// answers beyond a hundred, where nothing was measured.
-    pub ef_for_100: Option<u64>,
-}
-
-impl Default for Planner {
-    fn default() -> Self {
-        Self { graph_from_movies: None, graph_from_share: 1.0, ef_for_10: 64, ef_for_100: None }
-    }
-}
-
 /// One file of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -147,7 +88,7 @@ pub struct FileEntry {
     pub bytes: u64,
     /// SHA-256 of the file, hex.
     pub sha256: String,
-    /// XXH3 of 64 bits, hex: of the header for a flat file, whose header has the checksum of every section, else of the file.
+    /// XXH3 of 64 bits, hex, of the header, which has the checksum of every section.
     pub xxh3: String,
 }
 

@@ -6,11 +6,11 @@ use std::time::SystemTime;
 
 use cinedex_storage::{AtomicDirectory, sha256_file, write_file_atomically};
 
-use crate::calibrate::calibrate;
+use crate::bundle::{GRAPH, USER_GRAPH};
 use crate::error::{Fault, excerpt};
 use crate::history::Activations;
 use crate::manifest::{MANIFEST, file_size};
-use crate::{Bundle, Calibration, IndexError, Manifest, Version};
+use crate::{Breadth, Bundle, Calibration, IndexError, Manifest, Measured, Version};
 
 /// The pointer's name.
 const CURRENT: &str = "CURRENT";
@@ -59,6 +59,8 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Measured again, with the same queries.
     pub calibration: Calibration,
+    /// What was measured when it was built.
+    pub recorded: Calibration,
 }
 
 /// Which writing of `CURRENT` was found: two stamps are equal if nothing was written between.
@@ -212,16 +214,21 @@ impl IndexRoot {
     pub fn verify(&self, version: &Version) -> Result<VerifyReport, IndexError> {
         let manifest = self.check_hashes(version)?;
         let bundle = self.open(version)?;
-        let (similar, scan) = bundle.measured();
-        let metric = bundle.settings().metric;
-        let calibration = calibrate(similar, scan, bundle.user_factors(), metric, &manifest.parameters);
-        let (recorded, found) = (manifest.calibration.recall_at_10, calibration.recall_at_10);
-        if found < recorded - RECALL_TOLERANCE {
-            let path = self.directory(version).join(crate::bundle::GRAPH);
-            return Err(IndexError::damaged(&path, Fault::Recall { recorded, found }));
+        let calibration = bundle.measure();
+        let before = &manifest.calibration;
+        for (graph, recorded, found) in [
+            (GRAPH, &before.similar, &calibration.similar),
+            (GRAPH, &before.for_user, &calibration.for_user),
+            (USER_GRAPH, &before.neighbors, &calibration.neighbors),
+        ] {
+            if let Some((recorded, found)) = recall_lost(recorded, found) {
+                let path = self.directory(version).join(graph);
+                return Err(IndexError::damaged(&path, Fault::Recall { recorded, found }));
+            }
         }
         let bytes = manifest.files.values().map(|file| file.bytes).sum();
-        Ok(VerifyReport { version: version.clone(), files: manifest.files.len(), bytes, calibration })
+        let (files, recorded) = (manifest.files.len(), manifest.calibration);
+        Ok(VerifyReport { version: version.clone(), files, bytes, recorded, calibration })
     }
 
     /// Removes what a process left that was killed while it put a version in place or removed one. What it left of its
@@ -341,4 +348,14 @@ impl IndexRoot {
         }
         Ok(manifest)
     }
+}
+
+/// Recall of the ten best as it was recorded and as it is found, where it fell: the queries are the same.
+fn recall_lost(recorded: &Measured, found: &Measured) -> Option<(f64, f64)> {
+    let same = |breadth: &Breadth| found.breadths.iter().find(|other| other.ef == breadth.ef);
+    let pairs = recorded
+        .breadths
+        .iter()
+        .filter_map(|breadth| Some((breadth.recall_at_10, same(breadth)?.recall_at_10)));
+    pairs.into_iter().find(|(recorded, found)| *found < recorded - RECALL_TOLERANCE)
 }

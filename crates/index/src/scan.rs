@@ -21,8 +21,6 @@ use crate::input::{is_sensible, norm_of};
 use crate::{Allowed, FileEntry, IndexError};
 
 const KIND: &str = "scan";
-/// Below this share of the rows the allowed ones are scored one by one.
-const FEW: usize = 8;
 /// Rows scored together, one by one.
 const GROUP: usize = 64;
 /// A shorter row's cosine is computed in double precision: its products would vanish.
@@ -123,18 +121,7 @@ impl Scan {
         }
     }
 
-    /// The `k` allowed rows of highest score that are not zero: descending, ties ascending index; all of them if they are
-    /// fewer. By cosine the query has length 1. A query of another length, with a number that is not finite, or longer than
-    /// 1e12 finds nothing. Panics if `allowed` is over another number of rows.
-    pub(crate) fn search(&self, metric: Metric, query: &[f32], k: usize, allowed: &Allowed) -> Vec<Scored> {
-        if allowed.count() * FEW < self.embedded_count {
-            self.search_each(metric, query, k, allowed)
-        } else {
-            self.search_all(metric, query, k, allowed)
-        }
-    }
-
-    /// As [`search`](Self::search), by scoring the allowed rows one by one.
+    /// As [`search_all`](Self::search_all), by scoring the allowed rows one by one.
     pub(crate) fn search_each(
         &self,
         metric: Metric,
@@ -165,7 +152,9 @@ impl Scan {
         }
     }
 
-    /// As [`search`](Self::search), by a pass over all codes.
+    /// The `k` allowed rows of highest score that are not zero: descending, ties ascending index; all of them if they are
+    /// fewer; by a pass over all codes. By cosine the query has length 1. A query of another length, with a number that is not finite, or longer than
+    /// 1e12 finds nothing. Panics if `allowed` is over another number of rows.
     pub(crate) fn search_all(
         &self,
         metric: Metric,
@@ -189,7 +178,7 @@ impl Scan {
         self.search_together(metric, &queries, k, allowed)
     }
 
-    /// Fills up what was [found](Self::search) with allowed rows of zeros until there are `k`, ascending; they score less
+    /// Fills up what was [found](Self::search_all) with allowed rows of zeros until there are `k`, ascending; they score less
     /// than the last found and at most 0.
     pub(crate) fn complete(&self, mut found: Vec<Scored>, k: usize, allowed: &Allowed) -> Vec<Scored> {
         let score = found.last().map_or(0.0, |last| last.score.next_down().min(0.0));
@@ -234,6 +223,11 @@ impl Scan {
     /// Whether a query has this table's length and is itself not too long.
     pub(crate) fn is_searchable(&self, query: &[f32]) -> bool {
         query.len() == self.dimension && is_sensible(norm_of(query))
+    }
+
+    /// The vector of a row. Panics out of range.
+    pub(crate) fn row(&self, row: u32) -> &[f32] {
+        self.vectors().row(row as usize)
     }
 
     fn vectors(&self) -> MatrixView<'_> {

@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 use cinedex_dataset::{DataRoot, Dataset, Opinions};
 use cinedex_domain::{Location, MovieId, Progress, Step, UserId};
 use cinedex_index::{
-    BuildOptions, BuildReport, BundleInput, Calibration, Histories, IndexRoot, Provenance, SpreadInput,
-    Version, build,
+    BuildOptions, BuildReport, BundleInput, Calibration, Histories, IndexRoot, Measured, Provenance,
+    SpreadInput, Version, build,
 };
 use cinedex_model::{FoldIn, Model, ModelColumns, TasteMoments, gramian};
 use cinedex_vectors::{Matrix, MatrixView};
@@ -40,13 +40,10 @@ impl Gate {
                 self.min_coverage
             ));
         }
-        let measured = calibration.queries > 0 && calibration.planner.graph_from_movies.is_some();
-        (measured && calibration.recall_at_10 < self.min_recall).then(|| {
-            format!(
-                "recall@10 of the graph is {:.3}, the gate asks for {:.3}",
-                calibration.recall_at_10, self.min_recall
-            )
-        })
+        // A graph that the planner never asks does no harm.
+        let recalls = [&calibration.similar, &calibration.for_user].map(Measured::graph_recall_at_10);
+        let missed = recalls.into_iter().flatten().find(|recall| *recall < self.min_recall)?;
+        Some(format!("recall@10 of the graph is {missed:.3}, the gate asks for {:.3}", self.min_recall))
     }
 }
 
@@ -292,6 +289,7 @@ fn provenance(dataset: &Dataset, model: &Model) -> Provenance {
 #[cfg(test)]
 mod tests {
     use cinedex_domain::silent;
+    use cinedex_index::Breadth;
     use cinedex_recommender::{Engine, EngineOptions, UserRequest};
 
     use super::*;
@@ -323,7 +321,7 @@ mod tests {
         for user in 2..40 {
             let left_out = user / 2 % 6 + if user % 2 == 0 { 0 } else { 6 };
             let list = snapshot.for_user(&user.to_string(), &request).unwrap();
-            assert_eq!(list.items[0].movie_id.as_str(), left_out.to_string(), "user {user}");
+            assert_eq!(list.items[0].movie_id, left_out.to_string(), "user {user}");
         }
     }
 
@@ -341,12 +339,15 @@ mod tests {
 
     #[test]
     fn a_graph_below_the_gate_is_kept_but_not_live() {
-        let mut calibration = Calibration { queries: 10, recall_at_10: 0.8, ..Calibration::default() };
+        let breadth =
+            Breadth { ef: 32, recall_at_10: 0.8, recall_at_100: None, microseconds: 9.0, nodes: 99.0 };
+        let mut calibration = Calibration::default();
+        calibration.similar.breadths.push(breadth);
         let refuse = |min_recall, calibration: &Calibration, embedded| {
             Gate { min_recall, ..Gate::default() }.refuse(calibration, embedded, 100)
         };
         assert_eq!(refuse(0.9, &calibration, 100), None, "the graph is never asked");
-        calibration.planner.graph_from_movies = Some(100);
+        calibration.similar.planner.ef_for_10 = Some(32);
         assert!(refuse(0.9, &calibration, 100).unwrap().contains("0.800"));
         assert_eq!(refuse(0.8, &calibration, 100), None);
         assert!(refuse(0.8, &calibration, 49).unwrap().contains("49 films"));

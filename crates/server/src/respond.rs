@@ -32,11 +32,11 @@ impl Asked {
         let Self { operation, id, parameters, history, offset, first_page, request, now } = self;
         let Parameters { query, limit, location, user, diversity, explain, include_seen, filter, .. } =
             parameters;
-        let page = Page { offset, first_page, request, now };
+        let position = Position { offset, first_page, request, now };
         if operation == Operation::Neighbors {
             let mut list = snapshot.neighbors(&id, &NeighborRequest { offset, limit, first_page });
             if list.more {
-                list.next_cursor = Some(page.next_cursor(snapshot, list.items.len()));
+                list.next_cursor = Some(position.next_cursor(snapshot, list.items.len()));
             }
             return encode(&list);
         }
@@ -66,7 +66,7 @@ impl Asked {
         };
         let mut list = list.map_err(|error| refusal(error, operation, &filter))?;
         if list.more && operation != Operation::ForHistory {
-            list.next_cursor = Some(page.next_cursor(snapshot, list.items.len()));
+            list.next_cursor = Some(position.next_cursor(snapshot, list.items.len()));
         }
         encode(&list)
     }
@@ -111,16 +111,16 @@ pub(crate) fn refusal(
     }
 }
 
-/// Which part of which list.
-struct Page {
+/// Where an answer stands in which list.
+struct Position {
     offset: usize,
     first_page: usize,
     request: u64,
     now: u64,
 }
 
-impl Page {
-    /// Where the list goes on after this page's `items`.
+impl Position {
+    /// Where the list goes on after `items` of it.
     fn next_cursor(&self, snapshot: &Snapshot, items: usize) -> String {
         let cursor = Cursor {
             first_page: u8::try_from(self.first_page).unwrap_or(u8::MAX),

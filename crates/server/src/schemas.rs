@@ -31,14 +31,7 @@ pub(crate) fn schemas() -> Value {
             },
         },
         "Movie": movie(),
-        "Neighbor": {
-            "type": "object",
-            "required": ["user_id", "score"],
-            "properties": {
-                "user_id": text(),
-                "score": {"type": "number", "minimum": -1, "maximum": 1, "description": "The cosine of the two embeddings."},
-            },
-        },
+        "Neighbor": neighbor(),
         "MovieList": list("Item", &[], &json!({})),
         "SimilarList": list("Item", &["movie_id", "retrieval"], &json!({"movie_id": text(), "retrieval": retrieval()})),
         "UserList": list(
@@ -55,17 +48,7 @@ pub(crate) fn schemas() -> Value {
             }),
         ),
         "PopularList": list("Item", &["location"], &json!({"user_id": text(), "location": place()})),
-        "NeighborList": list(
-            "Neighbor",
-            &["user_id", "strategy", "retrieval"],
-            &json!({
-                "user_id": text(), "retrieval": retrieval(),
-                "strategy": {
-                    "enum": ["personalized", "folded_in", "unavailable"],
-                    "description": "What of the user was compared: the own embedding, one made from the history, or nothing.",
-                },
-            }),
-        ),
+        "NeighborList": neighbor_list(),
         "Health": {
             "type": "object",
             "required": ["status"],
@@ -147,6 +130,26 @@ fn item() -> Value {
             },
         },
     })
+}
+
+fn neighbor() -> Value {
+    json!({
+        "type": "object",
+        "required": ["user_id", "score"],
+        "properties": {
+            "user_id": text(),
+            "score": {"type": "number", "minimum": -1, "maximum": 1, "description": "The cosine of the two embeddings."},
+        },
+    })
+}
+
+fn neighbor_list() -> Value {
+    let strategy = json!({
+        "enum": ["personalized", "folded_in", "unavailable"],
+        "description": "What of the user was compared: the own embedding, one made from the history, or nothing.",
+    });
+    let further = json!({"user_id": text(), "strategy": strategy, "retrieval": retrieval()});
+    list("Neighbor", &["user_id", "strategy", "retrieval"], &further)
 }
 
 fn movie() -> Value {

@@ -1,11 +1,11 @@
 //! `cinedex index`: build, list, verify, activate, remove.
 
 use anyhow::{Context as _, Result, bail};
-use cinedex_index::{BuildOptions, Calibration, Manifest, Version};
+use cinedex_index::{BuildOptions, Manifest, Version};
 use cinedex_pipeline::{BuildRequest, Gate, PublishReport, build_and_publish};
 use serde_json::json;
 
-use super::{Context, NEVER};
+use super::{Context, NEVER, calibration};
 use crate::arguments::IndexCommand;
 use crate::terminal::{self, ProgressView, thousands};
 
@@ -18,6 +18,7 @@ pub(super) fn run(context: &Context, command: IndexCommand) -> Result<()> {
             embedding_column,
             no_activate,
             min_recall,
+            target_recall,
             min_coverage,
             keep,
         } => {
@@ -26,7 +27,7 @@ pub(super) fn run(context: &Context, command: IndexCommand) -> Result<()> {
                 model,
                 id_column,
                 embedding_column,
-                options: BuildOptions::default(),
+                options: BuildOptions { target_recall, ..BuildOptions::default() },
                 gate: Gate { min_recall, min_coverage },
                 activate: !no_activate,
                 keep,
@@ -91,7 +92,7 @@ fn describe(report: &PublishReport, request: &BuildRequest) -> String {
         contents(manifest),
         report.build.seconds,
         report.build.bytes as f64 / 1e6,
-        measured(&manifest.calibration)
+        calibration::describe(&manifest.calibration)
     );
     if report.activated {
         text += "\nlive now";
@@ -113,34 +114,6 @@ fn contents(manifest: &Manifest) -> String {
         thousands(counts.users),
         thousands(counts.places)
     )
-}
-
-/// The table of what was measured.
-fn measured(calibration: &Calibration) -> String {
-    if calibration.queries == 0 {
-        return "too few embeddings to measure the graph".to_owned();
-    }
-    let mut rows = vec![vec![
-        "exact".to_owned(),
-        "1.000".to_owned(),
-        "1.000".to_owned(),
-        format!("{:.1}", calibration.exact_microseconds),
-    ]];
-    for breadth in &calibration.tried {
-        rows.push(vec![
-            format!("graph, ef {}", breadth.ef),
-            format!("{:.3}", breadth.recall_at_10),
-            breadth.recall_at_100.map_or_else(String::new, |recall| format!("{recall:.3}")),
-            format!("{:.1}", breadth.microseconds),
-        ]);
-    }
-    let head = ["similar films by", "recall@10", "recall@100", "µs a query"];
-    let table = terminal::table(&head, rows, &[1, 2, 3]);
-    let planner = match calibration.planner.graph_from_movies {
-        Some(from) => format!("similar asks the graph from {} allowed films on", thousands(from)),
-        None => "similar always scans exactly: the graph is no faster here".to_owned(),
-    };
-    format!("{table}\n{planner}; for users the scan is exact, {:.1} µs", calibration.for_user_microseconds)
 }
 
 fn list(context: &Context) -> Result<()> {
@@ -204,12 +177,14 @@ fn verify(context: &Context, version: Option<&str>) -> Result<()> {
             "files": report.files,
             "bytes": report.bytes,
             "calibration": report.calibration,
+            "recorded": report.recorded,
         }));
     }
     terminal::print(&format!(
-        "{version}: {} files, {:.1} MB, every byte as it was built\n{}",
+        "{version}: {} files, {:.1} MB, every byte as it was built\n{}\n\n{}",
         report.files,
         report.bytes as f64 / 1e6,
-        measured(&report.calibration)
+        calibration::describe(&report.calibration),
+        calibration::compare(&report.recorded, &report.calibration)
     ))
 }

@@ -1,5 +1,6 @@
 //! One file a command. Each reads its flags, calls a library, and shows what came back.
 
+mod calibration;
 mod cold;
 mod dataset;
 mod demo;
@@ -52,6 +53,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         Command::Similar { movie, k } => query::similar(&context, &movie, k),
         Command::Recommend(flags) => query::recommend(&context, &flags),
         Command::Popular { location, k } => query::popular(&context, location.as_deref(), k),
+        Command::Neighbors { user, k } => query::neighbors(&context, &user, k),
         Command::Serve(flags) => serve::run(context, &flags),
     }
 }

@@ -1,12 +1,12 @@
-//! `cinedex similar`, `recommend` and `popular`: the live bundle, asked from the command line.
+//! `cinedex similar`, `recommend`, `popular` and `neighbors`: the live bundle, asked from the command line.
 
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use cinedex_domain::{InteractionKind, MovieId};
 use cinedex_recommender::{
-    Engine, EngineOptions, Followed, HistoryItem, ListRequest, MovieList, PlaceRequest, PopularRequest,
-    Snapshot, TitleMatch, UserRequest,
+    Engine, EngineOptions, Followed, HistoryItem, ListRequest, MovieList, NeighborRequest, NeighborStrategy,
+    PlaceRequest, PopularRequest, Snapshot, TitleMatch, UserRequest,
 };
 
 use super::Context;
@@ -45,6 +45,25 @@ pub(super) fn popular(context: &Context, location: Option<&str>, k: u32) -> Resu
     let request =
         PopularRequest { limit: k as usize, location: place(location)?, ..PopularRequest::default() };
     show(context, &snapshot.popular(&request)?)
+}
+
+pub(super) fn neighbors(context: &Context, user: &str, k: u32) -> Result<()> {
+    let snapshot = open(context)?;
+    let list = snapshot.neighbors(user, &NeighborRequest { limit: k as usize, ..NeighborRequest::default() });
+    if context.json {
+        return terminal::print_json(&list);
+    }
+    let row = |score: f32, user: &str| vec![format!("{score:.3}"), user.to_owned()];
+    let rows = list.items.iter().map(|neighbor| row(neighbor.score, neighbor.user_id)).collect();
+    terminal::print(&terminal::table(&["score", "user"], rows, &[0]))?;
+    terminal::note(&match list.strategy {
+        NeighborStrategy::Unavailable => {
+            let shown: String = user.chars().take(60).collect();
+            format!("nobody can be compared: there is no embedding of \"{shown}\" or of anybody else")
+        }
+        known => format!("{}, retrieval {}", word(&known)?, word(&list.retrieval)?),
+    });
+    Ok(())
 }
 
 /// The snapshot that a server would serve; says so where it is not the one that `CURRENT` names.
@@ -102,7 +121,7 @@ fn show(context: &Context, list: &MovieList<'_>) -> Result<()> {
                 item.score.map(|score| format!("{score:.3}")).unwrap_or_default(),
                 item.title.to_owned(),
                 item.year.map(|year| year.to_string()).unwrap_or_default(),
-                item.genres.join(", "),
+                item.genres.to_vec().join(", "),
                 item.movie_id.to_string(),
             ]
         })

@@ -52,7 +52,7 @@ fn check(scan: &Scan, rows: &Matrix, queries: &Matrix, allowed: &Allowed, ks: &[
                 expect.truncate(k);
                 assert_eq!(scan.search_all(metric, query, k, allowed), expect, "{metric:?} {k}");
                 assert_eq!(scan.search_each(metric, query, k, allowed), expect, "{metric:?} {k}");
-                assert_eq!(scan.search(metric, query, k, allowed), expect, "{metric:?} {k}");
+                assert_eq!(scan.search_all(metric, query, k, allowed), expect, "{metric:?} {k}");
                 assert_eq!(batched, expect, "{metric:?} {k}");
             }
         }
@@ -160,9 +160,9 @@ fn what_cannot_be_searched_finds_nothing() {
     let rows = Matrix::from_packed(2, [1.0, 0.0, 0.0, 0.0, 0.0, 2.0]);
     let (scan, all) = (open(&rows), Allowed::all(3));
     for query in [&[f32::NAN, 0.0][..], &[f32::INFINITY, 0.0], &[1e13, 0.0], &[1.0], &[1.0; 3], &[]] {
-        assert!(scan.search(Metric::InnerProduct, query, 3, &all).is_empty(), "{query:?}");
+        assert!(scan.search_all(Metric::InnerProduct, query, 3, &all).is_empty(), "{query:?}");
     }
-    let found = scan.search(Metric::InnerProduct, &[1.0, 1.0], 9, &all);
+    let found = scan.search_all(Metric::InnerProduct, &[1.0, 1.0], 9, &all);
     assert_eq!(found.iter().map(|scored| scored.index).collect::<Vec<_>>(), [2, 0]);
     let completed = scan.complete(found, 9, &all);
     assert_eq!(completed[2], Scored { index: 1, score: 0.0 });

@@ -4,8 +4,8 @@ use cinedex_domain::{Location, Metric, MovieFilter, MovieIndex, UserIndex};
 use cinedex_vectors::{Matrix, MatrixView, Scored};
 use proptest::prelude::*;
 
-use super::world::World;
-use crate::{Allowed, Bundle, PlaceIndex, Planner, Retrieval};
+use super::world::{World, eager_calibration};
+use crate::{Allowed, Bundle, Calibration, PlaceIndex, Retrieval};
 
 fn product(a: &[f32], b: &[f32]) -> f64 {
     // Adding zero makes a negative zero positive: the two are one score.
@@ -140,12 +140,7 @@ fn every(count: usize, step: usize) -> Allowed {
 /// A bundle whose planner always asks the graph.
 fn eager(world: &World, directory: &std::path::Path) -> Bundle {
     let mut bundle = world.open(directory);
-    bundle.plan(Planner {
-        graph_from_movies: Some(1),
-        graph_from_share: 0.0,
-        ef_for_10: 64,
-        ef_for_100: Some(160),
-    });
+    bundle.calibrate_as(eager_calibration(64, Some(160)));
     bundle
 }
 
@@ -165,8 +160,11 @@ fn the_graph_finds_nearly_all_and_is_rescued_when_it_cannot() {
         wanted += 10;
     }
     assert!(hits as f64 / f64::from(wanted) > 0.98, "{hits} of {wanted}");
-    let calibration = &bundle.manifest().calibration;
-    assert!(calibration.recall_at_10 >= 0.99 && calibration.recall_at_100 >= 0.99, "{calibration:?}");
+    let bundle = world.open(tempfile::tempdir().unwrap().path());
+    let measured = &bundle.manifest().calibration.similar.breadths;
+    let last = measured.last().unwrap();
+    assert!(last.recall_at_10 >= 0.99 && last.recall_at_100.unwrap() >= 0.99, "{measured:?}");
+    let bundle = eager(&world, directory.path());
     let few = every(6000, 500);
     let found = bundle.similar(MovieIndex(3), 12, &few);
     check(&found.items, 12, &similar_candidates(world.factors.view(), 3, &few));
@@ -184,10 +182,9 @@ fn the_graph_answers_only_for_as_many_as_it_was_measured_for() {
     for (k, expect) in [(10, Retrieval::Graph), (100, Retrieval::Graph), (101, Retrieval::Exact)] {
         assert_eq!(retrieval(&bundle, k), expect, "{k}");
     }
-    let missed = Planner { ef_for_100: None, graph_from_movies: Some(1), ..Planner::default() };
-    bundle.plan(missed);
+    bundle.calibrate_as(eager_calibration(64, None));
     assert_eq!((retrieval(&bundle, 10), retrieval(&bundle, 11)), (Retrieval::Graph, Retrieval::Exact));
-    bundle.plan(Planner::default());
+    bundle.calibrate_as(Calibration::default());
     assert_eq!(retrieval(&bundle, 10), Retrieval::Exact);
 }
 
@@ -299,7 +296,8 @@ fn users_places_and_histories_are_as_given() {
     for unknown in ["", "30", "007", "é", "-1"] {
         assert_eq!(bundle.user_index(unknown), None);
     }
-    assert_eq!(bundle.movies(), world.movies);
+    let movies = (0..bundle.movie_count() as u32).map(|row| bundle.movie(MovieIndex(row)).to_movie());
+    assert_eq!(movies.collect::<Vec<_>>(), world.movies);
     assert_eq!((bundle.movie_index("49"), bundle.movie_index("50")), (Some(MovieIndex(49)), None));
     assert_eq!(bundle.movie_factors().as_slice(), world.factors.as_slice());
     assert_eq!(bundle.genres(), ["Comedy", "Crime", "Drama"]);

@@ -245,6 +245,8 @@ fn a_cancelled_or_refused_build_leaves_nothing() {
         BuildOptions { connections: 0, ..BuildOptions::default() },
         BuildOptions { ef_construction: 0, ..BuildOptions::default() },
         BuildOptions { recall_queries: 0, ..BuildOptions::default() },
+        BuildOptions { target_recall: 0.49, ..BuildOptions::default() },
+        BuildOptions { target_recall: f64::NAN, ..BuildOptions::default() },
     ] {
         let refused = build(&root, &world.input(), &options, &silent, &AtomicBool::new(false));
         assert!(matches!(refused, Err(IndexError::Input(InputFault::Parameter { .. }))));
@@ -317,8 +319,9 @@ fn what_never_was_live_is_not_the_last_good_one() {
 fn verify_reads_everything_and_measures_again() {
     let (_directory, root, [older, _]) = two();
     let report = root.verify(&older).unwrap();
-    assert_eq!((report.version, report.files), (older.clone(), 8));
-    assert!(report.calibration.recall_at_10 > 0.99);
+    assert_eq!((report.version, report.files), (older.clone(), 9));
+    assert!(report.calibration.similar.breadths[0].recall_at_10 > 0.99);
+    assert_eq!(report.calibration.similar.queries, report.recorded.similar.queries);
     fs::write(root.path().join(older.as_str()).join("extra"), "x").unwrap();
     let refused = root.verify(&older).unwrap_err().to_string();
     assert!(refused.ends_with("extra: unexpected, the manifest does not name it"), "{refused}");

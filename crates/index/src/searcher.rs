@@ -1,0 +1,189 @@
+//! The nearest rows to a row or a vector, of films or of users: one exact scan, perhaps a graph, and the plan by which one of
+//! them is asked. What the graph leaves short, an exact strategy answers.
+
+use std::path::Path;
+
+use cinedex_domain::Metric;
+use cinedex_vectors::{Scored, TopK};
+
+use crate::container::Section;
+use crate::graph::{Graph, Walk};
+use crate::input::for_metric;
+use crate::planner::{Plan, Planner, Strategy};
+use crate::scan::Scan;
+use crate::{Allowed, FileEntry, IndexError, Retrieval, Retrieved};
+
+/// Neighbours that count as much as the share of all when the share around a query is estimated: a node has few.
+const PRIOR_NEIGHBOURS: f64 = 2.0;
+
+/// What is searched for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Query<'a> {
+    /// How rows compare.
+    pub(crate) metric: Metric,
+    /// Of length 1 where rows compare by the cosine.
+    pub(crate) vector: &'a [f32],
+    /// The row whose neighbours are sought; it is left out of the answer.
+    pub(crate) row: Option<u32>,
+}
+
+impl Query<'_> {
+    /// How many to find so that `k` are left without the row itself.
+    fn wanted(&self, k: usize) -> usize {
+        k.saturating_add(usize::from(self.row.is_some()))
+    }
+
+    /// At most `k` of what was found, without the row itself.
+    fn without_row(&self, mut found: Vec<Scored>, k: usize) -> Vec<Scored> {
+        if self.row.is_some() {
+            found.retain(|hit| Some(hit.index) != self.row);
+        }
+        found.truncate(k);
+        found
+    }
+}
+
+/// A scan and perhaps a graph over the same rows.
+#[derive(Debug)]
+pub(crate) struct Searcher {
+    scan: Scan,
+    graph: Option<Graph>,
+    all: Allowed,
+}
+
+impl Searcher {
+    /// Opens the scan of `rows`, `count × dimension`, and the graph if there is one.
+    pub(crate) fn open(
+        rows: Section<f32>,
+        dimension: usize,
+        scan: (&Path, &FileEntry),
+        graph: Option<(&Path, &FileEntry)>,
+    ) -> Result<Self, IndexError> {
+        let count = rows.len() / dimension;
+        let scan = Scan::open(scan.0, scan.1, rows, dimension)?;
+        let graph = graph.map(|(path, entry)| Graph::open(path, entry, count, dimension)).transpose()?;
+        Ok(Self::new(scan, graph))
+    }
+
+    fn new(scan: Scan, graph: Option<Graph>) -> Self {
+        let all = Allowed::all(scan.embedded().len());
+        Self { scan, graph, all }
+    }
+
+    /// The exact scan.
+    pub(crate) fn scan(&self) -> &Scan {
+        &self.scan
+    }
+
+    /// Whether there is a graph with nodes.
+    pub(crate) fn has_graph(&self) -> bool {
+        self.graph.as_ref().is_some_and(|graph| graph.node_count() > 0)
+    }
+
+    /// Which rows have a vector.
+    pub(crate) fn embedded(&self) -> &Allowed {
+        self.scan.embedded()
+    }
+
+    /// All rows.
+    pub(crate) fn all(&self) -> &Allowed {
+        &self.all
+    }
+
+    /// The vector of a row at length 1; `None` without one.
+    pub(crate) fn unit(&self, row: u32) -> Option<Vec<f32>> {
+        self.embedded().contains(row).then(|| for_metric(Metric::Cosine, self.scan.row(row)))
+    }
+
+    /// The `k` best allowed rows that have a vector, descending, ties ascending index: as planned. Never fewer than `k` where so
+    /// many match.
+    pub(crate) fn search(
+        &self,
+        query: &Query<'_>,
+        k: usize,
+        allowed: &Allowed,
+        planner: &Planner,
+    ) -> Retrieved {
+        let plan = self.plan(query, k, allowed, planner);
+        if let Strategy::Graph { ef } = plan.strategy {
+            let (items, walk) = self.walk(query, k, ef, plan.nodes, allowed);
+            if walk.complete && self.is_enough(&items, query, k, allowed) {
+                return Retrieved { items, retrieval: Retrieval::Graph };
+            }
+        }
+        self.exact(query, k, allowed, plan.exact)
+    }
+
+    /// The same by a given strategy. Where the graph comes short of what matches, the scan answers.
+    pub(crate) fn search_by(
+        &self,
+        query: &Query<'_>,
+        k: usize,
+        allowed: &Allowed,
+        strategy: Strategy,
+    ) -> Retrieved {
+        if let Strategy::Graph { ef } = strategy {
+            let (items, _) = self.walk(query, k, ef, usize::MAX, allowed);
+            if self.is_enough(&items, query, k, allowed) {
+                return Retrieved { items, retrieval: Retrieval::Graph };
+            }
+        }
+        self.exact(query, k, allowed, strategy)
+    }
+
+    /// What [`Searcher::search`] does first.
+    pub(crate) fn plan(&self, query: &Query<'_>, k: usize, allowed: &Allowed, planner: &Planner) -> Plan {
+        assert_eq!(allowed.len(), self.embedded().len(), "the filter is over these rows");
+        planner.plan(k, allowed.count(), allowed.len(), || self.share_around(query, allowed))
+    }
+
+    /// The graph alone, which may come short; gives up after `limit` nodes.
+    pub(crate) fn walk(
+        &self,
+        query: &Query<'_>,
+        k: usize,
+        ef: u32,
+        limit: usize,
+        allowed: &Allowed,
+    ) -> (Vec<Scored>, Walk) {
+        let wanted = query.wanted(k);
+        let Some(graph) = self.graph.as_ref().filter(|_| self.scan.is_searchable(query.vector)) else {
+            return (Vec::new(), Walk { scored: 0, complete: true });
+        };
+        let mut top = TopK::new(wanted);
+        let from = query.row.and_then(|row| graph.node_of(row));
+        let ef = (ef as usize).max(wanted).min(self.embedded().count());
+        let walk = graph.search(query.vector, from, ef, limit, allowed, &mut top);
+        let mut exact = TopK::new(wanted);
+        for Scored { index, .. } in top.into_sorted() {
+            exact.push(index, self.scan.score(query.metric, query.vector, index));
+        }
+        (query.without_row(exact.into_sorted(), k), walk)
+    }
+
+    /// By an exact strategy; the scan stands in for the graph.
+    fn exact(&self, query: &Query<'_>, k: usize, allowed: &Allowed, strategy: Strategy) -> Retrieved {
+        let wanted = query.wanted(k);
+        let found = match strategy {
+            Strategy::Each => self.scan.search_each(query.metric, query.vector, wanted, allowed),
+            _ => self.scan.search_all(query.metric, query.vector, wanted, allowed),
+        };
+        Retrieved { items: query.without_row(found, k), retrieval: Retrieval::Exact }
+    }
+
+    /// The share of what lies around the query that is allowed: of the row's own neighbours in the graph.
+    fn share_around(&self, query: &Query<'_>, allowed: &Allowed) -> f64 {
+        let share = allowed.count() as f64 / allowed.len().max(1) as f64;
+        let node = |graph: &Graph| Some(graph.allowed_around(graph.node_of(query.row?)?, allowed));
+        let (near, near_allowed) = self.graph.as_ref().and_then(node).unwrap_or_default();
+        (near_allowed as f64 + PRIOR_NEIGHBOURS * share) / (near as f64 + PRIOR_NEIGHBOURS)
+    }
+
+    /// Whether nothing that matches is missing for want of results.
+    fn is_enough(&self, items: &[Scored], query: &Query<'_>, k: usize, allowed: &Allowed) -> bool {
+        items.len() >= k || {
+            let itself = query.row.is_some_and(|row| allowed.contains(row) && self.embedded().contains(row));
+            items.len() >= allowed.count_common(self.embedded()) - usize::from(itself)
+        }
+    }
+}
