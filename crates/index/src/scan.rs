@@ -103,7 +103,8 @@ impl Scan {
     }
 
     /// The score by which rows are ranked, whoever finds them: by inner product `<q, x>`, by cosine `<q, x> / |x|`, for which
-    /// the query has length 1. Equal rows score equally. Panics if there is no such row or it is zero and compared by cosine.
+    /// the query has length 1. Equal rows score equally; by cosine a row of zeros
+    /// scores what is not a number. Panics if there is no such row.
     pub(crate) fn score(&self, metric: Metric, query: &[f32], row: u32) -> f32 {
         let mut score = [0.0];
         self.scores_of(metric, query, &[row], &mut score);
