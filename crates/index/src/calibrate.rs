@@ -163,7 +163,7 @@ impl Sample<'_> {
             self.searcher.scan_together(queries, 100, allowed)
         };
         let tasks = |queries: &[Query<'a>]| {
-            let answered = queries.to_vec().into_iter().zip(exact(queries));
+            let answered = queries.iter().copied().zip(exact(queries));
             let task = |(query, exact)| Task { query, allowed: Arc::clone(allowed), exact };
             answered.map(task).collect::<Vec<_>>()
         };
