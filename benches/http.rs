@@ -7,6 +7,7 @@ mod world;
 use std::hint::black_box;
 use std::sync::Arc;
 
+use cinedex_domain::MovieIndex;
 use cinedex_index::IndexRoot;
 use cinedex_recommender::{Engine, EngineOptions};
 use cinedex_server::{RunningServer, ServerOptions, start};
@@ -20,7 +21,7 @@ fn server(indexes: &IndexRoot, cache_bytes: u64) -> RunningServer {
 
 fn benches(criterion: &mut Criterion) {
     for world in world::worlds() {
-        let movie = world.bundle().movies()[0].movie_id.to_string();
+        let movie = world.bundle().movie(MovieIndex(0)).movie_id().to_owned();
         let requests = [
             ("similar", format!("/v1/movies/{movie}/similar")),
             ("for_user", "/v1/users/42/recommendations".to_owned()),

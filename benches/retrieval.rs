@@ -24,7 +24,7 @@ fn benches(criterion: &mut Criterion) {
         for k in [10, 100] {
             group.bench_function(BenchmarkId::new("similar", k), |bencher| {
                 bencher.iter(|| {
-                    movie = (movie + 17) % bundle.movies().len() as u32;
+                    movie = (movie + 17) % bundle.movie_count() as u32;
                     black_box(bundle.similar(MovieIndex(movie), k, &all))
                 });
             });

@@ -9,6 +9,7 @@ mod requests;
 #[path = "../support/mod.rs"]
 mod support;
 mod tables;
+mod vanishing;
 mod worlds;
 
 use std::sync::Once;

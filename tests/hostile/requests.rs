@@ -36,6 +36,17 @@ fn parameters() {
         ("limit=0", "/v1/popular?limit=0", "limit"),
         ("limit=1000000000", "/v1/popular?limit=1000000000", "limit"),
         ("limit=-1", "/v1/popular?limit=-1", "limit"),
+        ("similar: limit=0", "/v1/movies/1/similar?limit=0", "limit"),
+        ("similar: limit=1e9", "/v1/movies/1/similar?limit=1e9", "limit"),
+        ("similar: limit=18446744073709551615", "/v1/movies/1/similar?limit=18446744073709551615", "limit"),
+        ("for a user: limit=NaN", "/v1/users/1/recommendations?limit=NaN", "limit"),
+        (
+            "for a user: limit=-9223372036854775808",
+            "/v1/users/1/recommendations?limit=-9223372036854775808",
+            "limit",
+        ),
+        ("neighbours: limit=0", "/v1/users/1/neighbors?limit=0", "limit"),
+        ("neighbours: limit=1000000000", "/v1/users/1/neighbors?limit=1000000000", "limit"),
         ("a movie id of 10,000 characters", &format!("/v1/movies/{long}"), "movie_id"),
         ("a user id of 10,000 characters", &format!("/v1/users/{long}/recommendations"), "user_id"),
         ("the same, of neighbours", &format!("/v1/users/{long}/neighbors"), "user_id"),
@@ -91,6 +102,23 @@ fn bodies() {
         ("a body of 2 MiB", large.as_bytes(), 413, "too_large"),
         ("a history of 5,001 entries", many.as_bytes(), 400, "invalid_body"),
         ("1e999 as a rating", b"{\"history\":[{\"movie_id\":\"1\",\"value\":1e999}]}", 400, "invalid_body"),
+        ("NaN as a rating", b"{\"history\":[{\"movie_id\":\"1\",\"value\":NaN}]}", 400, "invalid_body"),
+        (
+            "infinity as a rating",
+            b"{\"history\":[{\"movie_id\":\"1\",\"value\":Infinity}]}",
+            400,
+            "invalid_body",
+        ),
+        (
+            "NaN as a rating, as text",
+            b"{\"history\":[{\"movie_id\":\"1\",\"value\":\"NaN\"}]}",
+            400,
+            "invalid_body",
+        ),
+        ("limit 0 in a body", b"{\"history\":[],\"limit\":0}", 400, "invalid_body"),
+        ("limit -1 in a body", b"{\"history\":[],\"limit\":-1}", 400, "invalid_body"),
+        ("limit 1e9 in a body", b"{\"history\":[],\"limit\":1e9}", 400, "invalid_body"),
+        ("limit NaN in a body", b"{\"history\":[],\"limit\":NaN}", 400, "invalid_body"),
         ("a negative id", b"{\"history\":[{\"movie_id\":-1}]}", 400, "invalid_body"),
     ] {
         let answer = post(body);
@@ -101,6 +129,12 @@ fn bodies() {
         let answer = served.post("/v1/recommendations", media_type, b"{\"history\":[]}");
         answer.problem(415, "unsupported_media_type", None);
         row(&format!("content type {media_type}"), &answer);
+    }
+    for value in ["3e38", "-3e38", "1e-45", "-0.0", "0"] {
+        let body = format!("{{\"history\":[{{\"movie_id\":\"1\",\"value\":{value}}}]}}");
+        let answer = post(body.as_bytes());
+        assert!([200, 400].contains(&answer.status), "a rating of {value}: {}", answer.text());
+        report(&format!("a rating of {value}"), &answer.status.to_string());
     }
     assert_eq!(post(b"{\"history\":[{\"movie_id\":\"1\"}]}").status, 200, "and it goes on");
 }

@@ -22,18 +22,28 @@ pub fn check_id(text: &str) -> Result<(), DomainError> {
 
 /// The canonical order of ids: unsigned decimals (no leading zero, below 2^64) first, by value; then all others, by bytes.
 pub fn compare_ids(left: &str, right: &str) -> Ordering {
-    match (decimal(left), decimal(right)) {
-        (Some(a), Some(b)) => a.cmp(&b),
-        (Some(_), None) => Ordering::Less,
-        (None, Some(_)) => Ordering::Greater,
-        (None, None) => left.as_bytes().cmp(right.as_bytes()),
-    }
+    IdKey::of(left).cmp(&IdKey::of(right))
 }
 
-fn decimal(text: &str) -> Option<u64> {
-    let bytes = text.as_bytes();
-    let canonical = matches!(bytes, [b'0'] | [b'1'..=b'9', ..]) && bytes.iter().all(u8::is_ascii_digit);
-    if canonical { text.parse().ok() } else { None }
+/// What ids are ordered by, for who compares one id with many: see [`compare_ids`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum IdKey<'a> {
+    /// A canonical unsigned decimal.
+    Number(u64),
+    /// Any other id.
+    Text(&'a str),
+}
+
+impl<'a> IdKey<'a> {
+    /// The key of an id.
+    pub fn of(id: &'a str) -> Self {
+        let bytes = id.as_bytes();
+        let canonical = matches!(bytes, [b'0'] | [b'1'..=b'9', ..]) && bytes.iter().all(u8::is_ascii_digit);
+        match id.parse() {
+            Ok(number) if canonical => Self::Number(number),
+            _ => Self::Text(id),
+        }
+    }
 }
 
 macro_rules! id {

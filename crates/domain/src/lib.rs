@@ -35,7 +35,7 @@ mod settings;
 
 pub use error::DomainError;
 pub use filter::MovieFilter;
-pub use id::{MAX_ID_BYTES, MovieId, MovieIndex, UserId, UserIndex, check_id, compare_ids};
+pub use id::{IdKey, MAX_ID_BYTES, MovieId, MovieIndex, UserId, UserIndex, check_id, compare_ids};
 pub use interaction::{InteractionKind, RatingScale};
 pub use location::Location;
 pub use movie::{Movie, User};

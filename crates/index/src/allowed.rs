@@ -95,6 +95,11 @@ impl Allowed {
         })
     }
 
+    /// A bit for each movie; bits beyond the last must stay zero.
+    pub(crate) fn words_mut(&mut self) -> &mut [u64] {
+        &mut self.words
+    }
+
     fn combine(&mut self, other: &Allowed, operation: impl Fn(u64, u64) -> u64) {
         assert_eq!(self.length, other.length, "both sets are over the movies of one bundle");
         self.count = 0;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use cinedex_domain::{Progress, Step};
-use cinedex_storage::{AtomicDirectory, sha256_bytes, sha256_file, write_movies, xxh3};
+use cinedex_storage::{AtomicDirectory, sha256_bytes, sha256_file};
 use cinedex_vectors::{Matrix, MatrixView};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -20,6 +20,7 @@ use crate::bundle::{
     USER_GRAPH, USER_SCAN, USERS,
 };
 use crate::calibrate::{Subjects, calibrate, genre_sets};
+use crate::catalogue::write_catalogue;
 use crate::container::{Container, SectionData, write_container};
 use crate::error::InputFault;
 use crate::freeze::{Frozen, freeze, permuted};
@@ -211,8 +212,7 @@ impl Work<'_> {
             checksums.insert(name.to_owned(), checksum);
             (self.progress)(Step::new("writing tables", checksums.len() as u64, Some(8)));
         };
-        write_movies(&path(CATALOGUE), input.movies)?;
-        wrote(CATALOGUE, checksum_of_file(&path(CATALOGUE))?);
+        wrote(CATALOGUE, write_catalogue(&path(CATALOGUE), input.movies)?);
         let mut factors = vec![
             SectionData::new("factors", input.movie_factors.as_slice()),
             SectionData::new("gramian", input.gramian.as_slice()),
@@ -258,7 +258,7 @@ impl Work<'_> {
     /// Measures the files as they will be served.
     fn measure(&self, checksums: &BTreeMap<String, u64>) -> Result<Calibration, IndexError> {
         let input = self.input;
-        let genres = genre_sets(input.movies.iter().map(|movie| &movie.genres[..]));
+        let genres = genre_sets(input.movies.iter().map(|movie| movie.genres.iter().map(String::as_str)));
         let films = self.searcher(checksums, FACTORS_KIND, [FACTORS, SCAN, GRAPH], input.movies.len())?;
         let names = [USER_FACTORS, USER_SCAN, USER_GRAPH];
         let people = |_| self.searcher(checksums, USER_FACTORS_KIND, names, input.users.len());
@@ -335,12 +335,6 @@ fn protect(path: &Path) -> Result<(), IndexError> {
 fn entry_of(path: &Path, checksum: u64) -> Result<FileEntry, IndexError> {
     let bytes = crate::manifest::file_size(path)?;
     Ok(FileEntry { bytes, sha256: String::new(), xxh3: format!("{checksum:016x}") })
-}
-
-/// XXH3 of a whole file.
-pub(crate) fn checksum_of_file(path: &Path) -> Result<u64, IndexError> {
-    let bytes = fs::read(path).map_err(|source| IndexError::io("read", path, source))?;
-    Ok(xxh3(&bytes))
 }
 
 /// Rows of length 1; rows of zeros stay.

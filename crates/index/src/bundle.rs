@@ -2,22 +2,19 @@
 
 use std::path::Path;
 
-use cinedex_domain::{Location, Metric, ModelSettings, Movie, MovieFilter, MovieIndex, UserIndex};
-use cinedex_storage::read_movies;
+use cinedex_domain::{Location, Metric, ModelSettings, MovieFilter, MovieIndex, UserIndex};
 use cinedex_vectors::{MatrixView, Scored};
 use serde::{Deserialize, Serialize};
 
-use crate::build::checksum_of_file;
 use crate::calibrate::{Subjects, calibrate, genre_sets};
+use crate::catalogue::{Catalogue, MovieView};
 use crate::container::{Container, Section};
 use crate::error::Fault;
-use crate::filters::{FilterIndex, find_movie};
-use crate::manifest::file_size;
 use crate::searcher::Searcher;
 use crate::users::{StoredHistories, Users};
 use crate::{Allowed, Calibration, FileEntry, IndexError, Manifest, PopularityIndex, UnknownGenre, Version};
 
-pub(crate) const CATALOGUE: &str = "movies.parquet";
+pub(crate) const CATALOGUE: &str = "catalogue.bin";
 pub(crate) const FACTORS: &str = "movie_factors.bin";
 pub(crate) const SCAN: &str = "scan.bin";
 pub(crate) const GRAPH: &str = "graph.bin";
@@ -96,16 +93,15 @@ pub struct Spread<'a> {
 pub struct Bundle {
     version: Version,
     manifest: Manifest,
-    movies: Vec<Movie>,
-    filters: FilterIndex,
+    catalogue: Catalogue,
     factors: Section<f32>,
     gramian: Section<f32>,
     mean: Section<f32>,
     /// For a cosine model only.
     unit_gramian: Option<Section<f32>>,
     films: Searcher,
-    people: Option<Searcher>,
     users: Users,
+    people: Option<Searcher>,
     user_factors: Option<Section<f32>>,
     histories: StoredHistories,
     popularity: PopularityIndex,
@@ -127,14 +123,20 @@ impl Bundle {
         &self.manifest.settings
     }
 
-    /// The catalogue, in canonical order of ids; a [`MovieIndex`] is a row of it.
-    pub fn movies(&self) -> &[Movie] {
-        &self.movies
+    /// How many movies the catalogue has.
+    pub fn movie_count(&self) -> usize {
+        self.catalogue.len()
+    }
+
+    /// The facts of a movie; a [`MovieIndex`] is a row of the catalogue, in canonical order of ids. Panics if the movie is of
+    /// another bundle.
+    pub fn movie(&self, movie: MovieIndex) -> MovieView<'_> {
+        self.catalogue.movie(movie)
     }
 
     /// The row of a movie.
     pub fn movie_index(&self, movie_id: &str) -> Option<MovieIndex> {
-        find_movie(&self.movies, movie_id).map(MovieIndex)
+        self.catalogue.ids.find(movie_id).map(MovieIndex)
     }
 
     /// `movie_count × dimension`; a row of zeros is a movie without an embedding.
@@ -191,47 +193,40 @@ impl Bundle {
 
     /// All genres, sorted, in the catalogue's spelling.
     pub fn genres(&self) -> &[String] {
-        self.filters.genres()
+        &self.catalogue.known_genres
     }
 
     /// The movies that pass a filter.
     pub fn filter(&self, filter: &MovieFilter) -> Result<Allowed, UnknownGenre> {
-        self.filters.allowed(&self.movies, filter)
+        self.catalogue.allowed(filter)
     }
 
-    /// Opens and checks a version's directory.
+    /// Opens and checks a version's directory; files are read by as many threads as there are processors.
     pub(crate) fn open(directory: &Path, version: &Version) -> Result<Self, IndexError> {
         let manifest = Manifest::read(directory, version)?;
         let files = Files { directory, manifest: &manifest };
-        let movies = files.read_catalogue()?;
-        let (count, dimension) = (movies.len(), manifest.settings.dimension);
+        let dimension = manifest.settings.dimension;
         if dimension == 0 {
             return Err(files.malformed("settings.dimension is 0"));
         }
-        let MovieVectors { factors, gramian, mean, unit_gramian } = files.read_factors(count, dimension)?;
-        let films = files.open_searcher([SCAN, GRAPH], factors.clone(), dimension)?;
-        let (path, entry) = files.entry(USERS)?;
-        let users = Users::open(&path, entry)?;
-        let user_factors = files.read_user_factors(users.len(), dimension)?;
-        let open =
-            |factors: &Section<f32>| files.open_searcher([USER_SCAN, USER_GRAPH], factors.clone(), dimension);
-        let people = user_factors.as_ref().map(open).transpose()?;
-        let (path, entry) = files.entry(HISTORIES)?;
-        let histories = StoredHistories::open(&path, entry, users.len(), count)?;
-        let (path, entry) = files.entry(POPULARITY)?;
-        let popularity = PopularityIndex::open(&path, entry, count)?;
-        let filters = FilterIndex::new(&movies);
+        let (count, user_count) = (files.count_of_movies()?, files.count_of_users()?);
+        let ((catalogue, films), people) = rayon::join(
+            || rayon::join(|| files.read_catalogue(count), || files.read_films(count, dimension)),
+            || files.read_people(user_count, count, dimension),
+        );
+        let catalogue = catalogue?;
+        let Films { factors, gramian, mean, unit_gramian, searcher: films } = films?;
+        let People { users, user_factors, searcher: people, histories, popularity } = people?;
         Ok(Self {
             version: version.clone(),
-            filters,
-            movies,
+            catalogue,
             factors,
             gramian,
             mean,
             unit_gramian,
             films,
-            people,
             users,
+            people,
             user_factors,
             histories,
             popularity,
@@ -247,7 +242,8 @@ impl Bundle {
 
     /// Measures again what was measured when it was built.
     pub(crate) fn measure(&self) -> Calibration {
-        let genres = genre_sets(self.movies.iter().map(|movie| &movie.genres[..]));
+        let genres = |movie| self.movie(MovieIndex(movie)).genres().iter();
+        let genres = genre_sets((0..self.movie_count() as u32).map(genres));
         let subjects = Subjects { films: &self.films, people: self.people.as_ref(), genres: &genres };
         calibrate(&subjects, self.settings().metric, &self.manifest.parameters)
     }
@@ -263,12 +259,22 @@ impl Bundle {
     }
 }
 
-/// What `movie_factors.bin` holds.
-struct MovieVectors {
+/// What the files of vectors of movies hold.
+struct Films {
     factors: Section<f32>,
     gramian: Section<f32>,
     mean: Section<f32>,
     unit_gramian: Option<Section<f32>>,
+    searcher: Searcher,
+}
+
+/// What the files of users hold, and what many of them liked.
+struct People {
+    users: Users,
+    user_factors: Option<Section<f32>>,
+    searcher: Option<Searcher>,
+    histories: StoredHistories,
+    popularity: PopularityIndex,
 }
 
 /// The files of a directory as its manifest names them.
@@ -289,52 +295,33 @@ impl Files<'_> {
         IndexError::damaged(&path, Fault::MalformedManifest { reason: reason.to_owned() })
     }
 
-    fn read_catalogue(&self) -> Result<Vec<Movie>, IndexError> {
-        let (path, entry) = self.entry(CATALOGUE)?;
-        let found = file_size(&path)?;
-        if found != entry.bytes {
-            return Err(IndexError::damaged(&path, Fault::Size { expected: entry.bytes, found }));
+    /// Movies as the manifest counts them, to which every file is held.
+    fn count_of_movies(&self) -> Result<usize, IndexError> {
+        match self.manifest.counts.movies {
+            0 => Err(self.malformed("counts.movies is 0")),
+            count if count >= u64::from(u32::MAX) => {
+                Err(self.malformed("counts.movies is beyond all indices"))
+            }
+            count => Ok(count as usize),
         }
-        if format!("{:016x}", checksum_of_file(&path)?) != entry.xxh3 {
-            return Err(IndexError::damaged(&path, Fault::ForeignFile));
-        }
-        let movies = read_movies(&path)?;
-        let section = || "movie_id".to_owned();
-        if let Some(position) = movies.windows(2).position(|pair| pair[0].movie_id >= pair[1].movie_id) {
-            return Err(IndexError::damaged(
-                &path,
-                Fault::Order { section: section(), position: position + 1 },
-            ));
-        }
-        let (expected, found) = (self.manifest.counts.movies, movies.len() as u64);
-        if found == 0 || found != expected || found >= u64::from(u32::MAX) {
-            return Err(IndexError::damaged(&path, Fault::Length { section: section(), expected, found }));
-        }
-        Ok(movies)
     }
 
-    fn read_factors(&self, movies: usize, dimension: usize) -> Result<MovieVectors, IndexError> {
-        let (path, entry) = self.entry(FACTORS)?;
-        let container = Container::open(&path, FACTORS_KIND, entry)?;
-        let values = |rows: usize| rows.saturating_mul(dimension);
-        let read = |name: &str, rows: usize| {
-            let section = container.section_of::<f32>(name, values(rows))?;
-            container.check_finite(name, &section)?;
-            Ok::<_, IndexError>(section)
-        };
-        Ok(MovieVectors {
-            factors: read("factors", movies)?,
-            gramian: read("gramian", dimension)?,
-            mean: read("mean", 1)?,
-            unit_gramian: match self.manifest.settings.metric {
-                Metric::InnerProduct => None,
-                Metric::Cosine => Some(read("unit_gramian", dimension)?),
-            },
-        })
+    fn count_of_users(&self) -> Result<usize, IndexError> {
+        match self.manifest.counts.users {
+            count if count >= u64::from(u32::MAX) => {
+                Err(self.malformed("counts.users is beyond all indices"))
+            }
+            count => Ok(count as usize),
+        }
+    }
+
+    fn read_catalogue(&self, count: usize) -> Result<Catalogue, IndexError> {
+        let (path, entry) = self.entry(CATALOGUE)?;
+        Catalogue::open(&path, entry, count)
     }
 
     /// A scan and, where the bundle has it, a graph over `rows`.
-    fn open_searcher(
+    fn read_searcher(
         &self,
         [scan, graph]: [&'static str; 2],
         rows: Section<f32>,
@@ -346,6 +333,47 @@ impl Files<'_> {
         let graph = there.then(|| self.entry(graph)).transpose()?;
         let graph = graph.as_ref().map(|(path, entry)| (path.as_path(), *entry));
         Searcher::open(rows, dimension, (&scan.0, scan.1), graph)
+    }
+
+    fn read_people(
+        &self,
+        user_count: usize,
+        movie_count: usize,
+        dimension: usize,
+    ) -> Result<People, IndexError> {
+        let (path, entry) = self.entry(USERS)?;
+        let users = Users::open(&path, entry, user_count)?;
+        let user_factors = self.read_user_factors(user_count, dimension)?;
+        let names = [USER_SCAN, USER_GRAPH];
+        let open = |factors: &Section<f32>| self.read_searcher(names, factors.clone(), dimension);
+        let searcher = user_factors.as_ref().map(open).transpose()?;
+        let (path, entry) = self.entry(HISTORIES)?;
+        let histories = StoredHistories::open(&path, entry, user_count, movie_count)?;
+        let (path, entry) = self.entry(POPULARITY)?;
+        let popularity = PopularityIndex::open(&path, entry, movie_count)?;
+        Ok(People { users, user_factors, searcher, histories, popularity })
+    }
+
+    fn read_films(&self, movies: usize, dimension: usize) -> Result<Films, IndexError> {
+        let (path, entry) = self.entry(FACTORS)?;
+        let container = Container::open(&path, FACTORS_KIND, entry)?;
+        let values = |rows: usize| rows.saturating_mul(dimension);
+        let read = |name: &str, rows: usize| {
+            let section = container.section_of::<f32>(name, values(rows))?;
+            container.check_finite(name, &section)?;
+            Ok::<_, IndexError>(section)
+        };
+        let factors = read("factors", movies)?;
+        Ok(Films {
+            searcher: self.read_searcher([SCAN, GRAPH], factors.clone(), dimension)?,
+            factors,
+            gramian: read("gramian", dimension)?,
+            mean: read("mean", 1)?,
+            unit_gramian: match self.manifest.settings.metric {
+                Metric::InnerProduct => None,
+                Metric::Cosine => Some(read("unit_gramian", dimension)?),
+            },
+        })
     }
 
     fn read_user_factors(&self, users: usize, dimension: usize) -> Result<Option<Section<f32>>, IndexError> {

@@ -81,7 +81,10 @@ fn drawn_rows(
 }
 
 /// The films of each genre.
-pub(crate) fn genre_sets<'a>(films: impl ExactSizeIterator<Item = &'a [String]>) -> Vec<Allowed> {
+pub(crate) fn genre_sets<'a, L>(films: impl ExactSizeIterator<Item = L>) -> Vec<Allowed>
+where
+    L: IntoIterator<Item = &'a str>,
+{
     let count = films.len();
     let mut sets: BTreeMap<&str, Allowed> = BTreeMap::new();
     for (film, genres) in (0..).zip(films) {

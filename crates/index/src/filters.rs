@@ -1,54 +1,26 @@
-//! Filters as sets: for each genre, country and language the movies that have it, and for year, runtime and age the movies
-//! in ascending order. It must say what [`MovieFilter::allows`] says, only faster.
+//! Filters as sets, read in place: for each genre, country and language the movies that have it, for year, runtime and age
+//! bitmaps of their digits. It must say what [`MovieFilter::allows`] says, only faster.
 
-use std::collections::HashMap;
+use std::cmp::Ordering;
+use std::ops::Range;
 
-use cinedex_domain::{Movie, MovieFilter, compare_ids};
+use cinedex_domain::{Movie, MovieFilter};
 
-use crate::error::excerpt;
-use crate::{Allowed, UnknownGenre};
+use crate::catalogue::Catalogue;
+use crate::container::{Container, Section, SectionData};
+use crate::error::{Fault, excerpt};
+use crate::lists::{ListData, Lists};
+use crate::numbers::bits;
+use crate::{Allowed, IndexError, UnknownGenre};
 
-/// What the catalogue's facts say about which movies pass.
-#[derive(Debug)]
-pub(crate) struct FilterIndex {
-    movie_count: usize,
-    genres: Names,
-    countries: Names,
-    languages: Names,
-    years: Ascending,
-    runtimes: Ascending,
-    ages: Ascending,
-    adult: Postings,
-}
-
-impl FilterIndex {
-    /// Sorts the facts of all movies.
-    pub(crate) fn new(movies: &[Movie]) -> Self {
-        let adult = (0..).zip(movies).filter(|(_, movie)| movie.adult == Some(true)).map(|(index, _)| index);
-        Self {
-            movie_count: movies.len(),
-            genres: Names::new(movies, |movie| &movie.genres),
-            countries: Names::new(movies, |movie| &movie.countries),
-            languages: Names::new(movies, |movie| &movie.languages),
-            years: Ascending::new(movies, |movie| movie.year),
-            runtimes: Ascending::new(movies, |movie| movie.runtime_minutes),
-            ages: Ascending::new(movies, |movie| movie.minimum_age.map(u16::from)),
-            adult: Postings::new(adult.collect(), movies.len()),
-        }
-    }
-
-    /// All genres, sorted, in the catalogue's spelling.
-    pub(crate) fn genres(&self) -> &[String] {
-        &self.genres.spellings
-    }
-
+impl Catalogue {
     /// The movies that pass.
-    pub(crate) fn allowed(&self, movies: &[Movie], filter: &MovieFilter) -> Result<Allowed, UnknownGenre> {
-        let mut allowed = Allowed::all(self.movie_count);
+    pub(crate) fn allowed(&self, filter: &MovieFilter) -> Result<Allowed, UnknownGenre> {
+        let mut allowed = Allowed::all(self.len());
         let asked = filter.genres_any.iter().chain(&filter.genres_all).chain(&filter.genres_none);
         for genre in asked {
-            if self.genres.find(genre).is_none() {
-                return Err(UnknownGenre { genre: excerpt(genre), known: self.genres.spellings.clone() });
+            if self.genres.find(genre).is_empty() {
+                return Err(UnknownGenre { genre: excerpt(genre), known: self.known_genres.clone() });
             }
         }
         self.genres.keep_any(&mut allowed, &filter.genres_any);
@@ -56,9 +28,7 @@ impl FilterIndex {
             self.genres.keep_any(&mut allowed, std::slice::from_ref(genre));
         }
         for genre in &filter.genres_none {
-            if let Some(postings) = self.genres.find(genre) {
-                postings.subtract_from(&mut allowed);
-            }
+            self.genres.sets(genre).for_each(|set| set.subtract_from(&mut allowed));
         }
         self.countries.keep_any(&mut allowed, &filter.countries);
         self.languages.keep_any(&mut allowed, &filter.languages);
@@ -66,10 +36,10 @@ impl FilterIndex {
         self.runtimes.keep(&mut allowed, None, filter.runtime_max);
         self.ages.keep(&mut allowed, None, filter.max_age.map(u16::from));
         if !filter.adult {
-            self.adult.subtract_from(&mut allowed);
+            allowed.words_mut().iter_mut().zip(self.adult.0.iter()).for_each(|(word, adult)| *word &= !adult);
         }
         for id in &filter.exclude {
-            if let Some(index) = find_movie(movies, id.as_str()) {
+            if let Some(index) = self.ids.find(id.as_str()) {
                 allowed.remove(index);
             }
         }
@@ -77,76 +47,140 @@ impl FilterIndex {
     }
 }
 
-/// The row of a movie in a catalogue sorted by id.
-pub(crate) fn find_movie(movies: &[Movie], movie_id: &str) -> Option<u32> {
-    let found = movies.binary_search_by(|movie| compare_ids(movie.movie_id.as_str(), movie_id));
-    found.ok().map(|row| row as u32)
-}
-
-/// Some movies: a list if few, a set if many, so that memory follows the facts whatever the catalogue holds.
+/// Lists of names that a filter asks for, and the movies of each name. Names ascend without ASCII case: the spellings of one
+/// name stand together, the one that came first before the others.
+///
+/// The movies of a name are an ascending list if that is shorter than a bit for each movie of the catalogue, else a bit each,
+/// in the same section of words of 32 bits: memory follows the facts whatever the catalogue holds.
 #[derive(Debug)]
-enum Postings {
-    Few(Vec<u32>),
-    Many(Allowed),
+pub(crate) struct Indexed {
+    pub(crate) lists: Lists,
+    /// For each name the range of its set in `sets`.
+    offsets: Section<u64>,
+    sets: Section<u32>,
+    /// Length of a set of a bit for each movie.
+    bitmap_words: usize,
 }
 
-impl Postings {
-    fn new(ascending: Vec<u32>, movie_count: usize) -> Self {
-        if ascending.len() < movie_count / 32 {
-            return Self::Few(ascending);
-        }
-        let mut set = Allowed::none(movie_count);
-        set.extend(ascending);
-        Self::Many(set)
-    }
-
-    fn add_to(&self, set: &mut Allowed) {
-        match self {
-            Self::Few(list) => set.extend(list.iter().copied()),
-            Self::Many(other) => set.unite(other),
-        }
-    }
-
-    fn subtract_from(&self, set: &mut Allowed) {
-        match self {
-            Self::Few(list) => list.iter().for_each(|&index| set.remove(index)),
-            Self::Many(other) => set.subtract(other),
-        }
-    }
+/// The movies of one name.
+#[derive(Clone, Copy)]
+enum Members<'a> {
+    Few(&'a [u32]),
+    Many(&'a [u32]),
 }
 
-/// The movies of each name, found without ASCII case.
-#[derive(Debug)]
-struct Names {
-    spellings: Vec<String>,
-    rows: HashMap<String, usize>,
-    postings: Vec<Postings>,
-}
-
-impl Names {
-    fn new(movies: &[Movie], names: impl Fn(&Movie) -> &[String]) -> Self {
-        let mut lists: HashMap<String, (&str, Vec<u32>)> = HashMap::new();
-        for (index, movie) in (0..).zip(movies) {
-            for name in names(movie) {
-                let (_, list) = lists.entry(name.to_ascii_lowercase()).or_insert((name, Vec::new()));
-                if list.last() != Some(&index) {
-                    list.push(index);
+impl Indexed {
+    /// The sections that hold lists and sets.
+    pub(crate) fn write(
+        name: &str,
+        movies: &[Movie],
+        names: fn(&Movie) -> &[String],
+        sections: &mut Vec<SectionData<'_>>,
+    ) {
+        let lists = movies.iter().map(|movie| names(movie).iter().map(String::as_str));
+        let lists = ListData::new(lists).sorted_without_case();
+        lists.write(name, sections);
+        let mut members = vec![Vec::new(); lists.names.len()];
+        for (movie, range) in (0u32..).zip(lists.offsets.windows(2)) {
+            for &value in &lists.values[range[0] as usize..range[1] as usize] {
+                let list: &mut Vec<u32> = &mut members[value as usize];
+                if list.last() != Some(&movie) {
+                    list.push(movie);
                 }
             }
         }
-        let mut sorted: Vec<_> = lists.into_iter().collect();
-        sorted.sort_unstable_by(|left, right| left.0.cmp(&right.0));
-        let mut all = Self { spellings: Vec::new(), rows: HashMap::new(), postings: Vec::new() };
-        for (row, (folded, (spelling, list))) in sorted.into_iter().enumerate() {
-            all.spellings.push(spelling.to_owned());
-            all.rows.insert(folded, row);
-            all.postings.push(Postings::new(list, movies.len()));
+        let (mut offsets, mut sets) = (vec![0], Vec::new());
+        for list in members {
+            if list.len() < bitmap_words(movies.len()) {
+                sets.extend(list);
+            } else {
+                let mut inside = vec![false; movies.len()];
+                list.iter().for_each(|&movie| inside[movie as usize] = true);
+                let words = bits(inside.into_iter());
+                sets.extend(words.into_iter().flat_map(|word| [word as u32, (word >> 32) as u32]));
+            }
+            offsets.push(sets.len() as u64);
+        }
+        sections.push(SectionData::owned(format!("{name}.set_offsets"), offsets));
+        sections.push(SectionData::owned(format!("{name}.sets"), sets));
+    }
+
+    /// Reads the lists of `count` movies and checks that names ascend and that the sets are those of the lists.
+    pub(crate) fn open(container: &Container, name: &str, count: usize) -> Result<Self, IndexError> {
+        let lists = Lists::open(container, name, count)?;
+        let names = &lists.names;
+        let unordered = |&at: &usize| without_case(names.get(at - 1), names.get(at)).is_gt();
+        if let Some(position) = (1..names.len()).find(unordered) {
+            return Err(container.fault(Fault::Order { section: format!("{name}.bytes"), position }));
+        }
+        let sets = container.section::<u32>(&format!("{name}.sets"))?;
+        let offsets = container.offsets(&format!("{name}.set_offsets"), names.len(), sets.len())?;
+        let indexed = Self { lists, offsets, sets, bitmap_words: bitmap_words(count) };
+        if indexed.agrees(count) {
+            return Ok(indexed);
+        }
+        let section = format!("{name}.sets");
+        Err(container.fault(Fault::Contradiction { section, other: "the lists of names" }))
+    }
+
+    /// Whether every set holds exactly the movies whose lists have its name: each entry of a list is the next in the set of
+    /// its name, and no set has more.
+    fn agrees(&self, count: usize) -> bool {
+        let names = self.lists.names.len();
+        let members: Vec<Members<'_>> = (0..names).map(|name| self.members(name)).collect();
+        let mut found = vec![0usize; names];
+        let mut latest = vec![u32::MAX; names];
+        for movie in 0..count as u32 {
+            for &name in self.lists.values(movie as usize) {
+                let name = name as usize;
+                if std::mem::replace(&mut latest[name], movie) == movie {
+                    continue;
+                }
+                let holds = match members[name] {
+                    Members::Few(list) => list.get(found[name]) == Some(&movie),
+                    Members::Many(words) => words[movie as usize / 32] >> (movie % 32) & 1 == 1,
+                };
+                if !holds {
+                    return false;
+                }
+                found[name] += 1;
+            }
+        }
+        members.iter().zip(found).all(|(members, found)| members.count() == found)
+    }
+
+    /// Each name once, in the spelling that came first.
+    pub(crate) fn spellings(&self) -> Vec<String> {
+        let mut all: Vec<String> = Vec::new();
+        for name in (0..self.lists.names.len()).map(|name| self.lists.names.get(name)) {
+            if all.last().is_none_or(|last| !last.eq_ignore_ascii_case(name)) {
+                all.push(name.to_owned());
+            }
         }
         all
     }
 
-    fn find(&self, name: &str) -> Option<&Postings> {
-        self.rows.get(&name.to_ascii_lowercase()).map(|&row| &self.postings[row])
+    /// All spellings of a name.
+    fn find(&self, name: &str) -> Range<usize> {
+        let names = &self.lists.names;
+        let first_where = |passed: &dyn Fn(Ordering) -> bool| {
+            let (mut low, mut high) = (0, names.len());
+            while low < high {
+                let middle = usize::midpoint(low, high);
+                if passed(without_case(names.get(middle), name)) { high = middle } else { low = middle + 1 }
+            }
+            low
+        };
+        first_where(&Ordering::is_ge)..first_where(&Ordering::is_gt)
+    }
+
+    fn sets<'a>(&'a self, name: &str) -> impl Iterator<Item = Members<'a>> {
+        self.find(name).map(|spelling| self.members(spelling))
+    }
+
+    fn members(&self, name: usize) -> Members<'_> {
+        let words = &self.sets[self.offsets[name] as usize..self.offsets[name + 1] as usize];
+        if words.len() == self.bitmap_words { Members::Many(words) } else { Members::Few(words) }
     }
 
     /// Keeps what has any of the names; without names, everything.
@@ -155,57 +189,64 @@ impl Names {
             return;
         }
         if let [name] = names
-            && let Some(Postings::Many(set)) = self.find(name)
+            && let spellings = self.find(name)
+            && spellings.len() == 1
+            && let Members::Many(words) = self.members(spellings.start)
         {
-            return allowed.intersect(set);
+            return allowed.words_mut().iter_mut().zip(wide(words)).for_each(|(word, own)| *word &= own);
         }
         let mut any = Allowed::none(allowed.len());
-        names.iter().filter_map(|name| self.find(name)).for_each(|postings| postings.add_to(&mut any));
+        names.iter().flat_map(|name| self.sets(name)).for_each(|set| set.add_to(&mut any));
         allowed.intersect(&any);
     }
 }
 
-/// The movies of which a number is known, ascending by it.
-#[derive(Debug)]
-struct Ascending {
-    values: Vec<u16>,
-    movies: Vec<u32>,
-    known: Allowed,
+impl Members<'_> {
+    fn count(self) -> usize {
+        match self {
+            Self::Few(list) => list.len(),
+            Self::Many(words) => words.iter().map(|word| word.count_ones() as usize).sum(),
+        }
+    }
+
+    fn add_to(self, set: &mut Allowed) {
+        match self {
+            Self::Few(list) => set.extend(list.iter().copied()),
+            Self::Many(words) => {
+                set.words_mut().iter_mut().zip(wide(words)).for_each(|(word, own)| *word |= own);
+            }
+        }
+    }
+
+    fn subtract_from(self, set: &mut Allowed) {
+        match self {
+            Self::Few(list) => list.iter().for_each(|&index| set.remove(index)),
+            Self::Many(words) => {
+                set.words_mut().iter_mut().zip(wide(words)).for_each(|(word, own)| *word &= !own);
+            }
+        }
+    }
 }
 
-impl Ascending {
-    fn new(movies: &[Movie], value: impl Fn(&Movie) -> Option<u16>) -> Self {
-        let facts = (0..).zip(movies).filter_map(|(index, movie)| Some((value(movie)?, index)));
-        let mut facts: Vec<(u16, u32)> = facts.collect();
-        facts.sort_unstable();
-        let mut known = Allowed::none(movies.len());
-        known.extend(facts.iter().map(|&(_, index)| index));
-        let (values, movies) = facts.into_iter().unzip();
-        Self { values, movies, known }
-    }
+/// Words of 32 bits that a set of a bit for each movie takes: whole words of 64.
+fn bitmap_words(movie_count: usize) -> usize {
+    2 * movie_count.div_ceil(64)
+}
 
-    /// Keeps what lies between the bounds; without bounds, everything.
-    fn keep(&self, allowed: &mut Allowed, min: Option<u16>, max: Option<u16>) {
-        if min.is_none() && max.is_none() {
-            return;
-        }
-        let from = min.map_or(0, |min| self.values.partition_point(|&value| value < min));
-        let to = max.map_or(self.values.len(), |max| self.values.partition_point(|&value| value <= max));
-        let inside = self.movies.get(from..to).unwrap_or_default();
-        if inside.len() < self.movies.len() / 2 {
-            let mut set = Allowed::none(allowed.len());
-            set.extend(inside.iter().copied());
-            allowed.intersect(&set);
-        } else {
-            allowed.intersect(&self.known);
-            self.movies[..from].iter().chain(&self.movies[to..]).for_each(|&index| allowed.remove(index));
-        }
-    }
+/// Words of 64 bits from pairs of 32, the lower one first.
+fn wide(words: &[u32]) -> impl Iterator<Item = u64> {
+    words.chunks_exact(2).map(|pair| u64::from(pair[0]) | u64::from(pair[1]) << 32)
+}
+
+fn without_case(left: &str, right: &str) -> Ordering {
+    let (left, right) = (left.bytes(), right.bytes());
+    left.map(|byte| byte.to_ascii_lowercase()).cmp(right.map(|byte| byte.to_ascii_lowercase()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::tests::stored;
     use cinedex_domain::MovieId;
     use proptest::collection::vec;
     use proptest::option;
@@ -268,16 +309,17 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(400))]
         #[test]
         fn it_says_what_the_reference_says(
-            movies in (0usize..50).prop_flat_map(|count| (0..count).map(movie).collect::<Vec<_>>()),
+            movies in (1usize..50).prop_flat_map(|count| (0..count).map(movie).collect::<Vec<_>>()),
             filter in filter(),
         ) {
-            let index = FilterIndex::new(&movies);
+            let catalogue = stored(&movies);
+            let genres = &catalogue.known_genres;
             let asked = filter.genres_any.iter().chain(&filter.genres_all).chain(&filter.genres_none);
-            let unknown = asked.filter(|name| !index.genres().iter().any(|known| known.eq_ignore_ascii_case(name))).count();
-            match index.allowed(&movies, &filter) {
+            let unknown = asked.filter(|name| !genres.iter().any(|known| known.eq_ignore_ascii_case(name))).count();
+            match catalogue.allowed(&filter) {
                 Err(error) => {
                     prop_assert!(unknown > 0);
-                    prop_assert_eq!(&error.known, index.genres());
+                    prop_assert_eq!(&error.known, genres);
                 }
                 Ok(allowed) => {
                     prop_assert_eq!(unknown, 0);
@@ -296,7 +338,7 @@ mod tests {
         movie.genres = vec!["Thriller".into(), "Crime".into()];
         let movies = [movie];
         let filter = MovieFilter { genres_none: vec!["Crme".into()], ..MovieFilter::default() };
-        let error = FilterIndex::new(&movies).allowed(&movies, &filter).unwrap_err();
+        let error = stored(&movies).allowed(&filter).unwrap_err();
         assert_eq!(error.to_string(), "unknown genre \"Crme\"; known are: Crime, Thriller");
     }
 
@@ -309,8 +351,8 @@ mod tests {
                 movie
             })
             .collect();
-        let index = FilterIndex::new(&movies);
+        let catalogue = stored(&movies);
         let filter = MovieFilter { countries: vec!["COUNTRY 77".into()], ..MovieFilter::default() };
-        assert_eq!(index.allowed(&movies, &filter).unwrap().iter().collect::<Vec<_>>(), [77]);
+        assert_eq!(catalogue.allowed(&filter).unwrap().iter().collect::<Vec<_>>(), [77]);
     }
 }

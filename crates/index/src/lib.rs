@@ -18,7 +18,7 @@
 //!     let Some(movie) = bundle.movie_index(movie_id) else { return Ok(Vec::new()) };
 //!     let drama = MovieFilter { genres_any: vec!["Drama".into()], ..MovieFilter::default() };
 //!     let found = bundle.similar(movie, 10, &bundle.filter(&drama)?);
-//!     Ok(found.items.iter().map(|hit| bundle.movies()[hit.index as usize].title.clone()).collect())
+//!     Ok(found.items.iter().map(|hit| bundle.movie(MovieIndex(hit.index)).title().to_owned()).collect())
 //! }
 //! # let root = IndexRoot::new(std::env::temp_dir().join("cinedex-no-such-index"));
 //! # assert!(nearest(&root, "318").is_err());
@@ -29,6 +29,7 @@ mod build;
 mod bundle;
 mod calibrate;
 mod calibration;
+mod catalogue;
 mod container;
 mod error;
 mod filters;
@@ -37,9 +38,11 @@ mod graph;
 mod history;
 mod hnsw;
 mod input;
+mod lists;
 mod manifest;
 mod mapping;
 mod nearest;
+mod numbers;
 mod planner;
 mod popularity;
 mod root;
@@ -55,8 +58,10 @@ pub use allowed::Allowed;
 pub use build::{BuildOptions, BuildReport, build};
 pub use bundle::{Bundle, History, Retrieval, Retrieved, Spread};
 pub use calibration::{Breadth, Calibration, Cell, FilterKind, GraphFigures, Measured};
+pub use catalogue::MovieView;
 pub use error::{Fault, IndexError, InputFault, UnknownGenre};
 pub use input::{BundleInput, Histories, Place, PlacePopularity, Provenance, SpreadInput};
+pub use lists::Names;
 pub use manifest::{BuildFigures, Counts, FORMAT_VERSION, FileEntry, Manifest};
 pub use planner::{CostCurve, CostPoint, Planner, Strategy};
 pub use popularity::{PlaceIndex, PopularityIndex, ResolvedPlace};

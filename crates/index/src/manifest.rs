@@ -88,7 +88,7 @@ pub struct FileEntry {
     pub bytes: u64,
     /// SHA-256 of the file, hex.
     pub sha256: String,
-    /// XXH3 of 64 bits, hex: of the header for a flat file, whose header has the checksum of every section, else of the file.
+    /// XXH3 of 64 bits, hex, of the header, which has the checksum of every section.
     pub xxh3: String,
 }
 

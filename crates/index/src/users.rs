@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use cinedex_domain::{Location, UserId, UserIndex, check_id, compare_ids};
+use cinedex_domain::{Location, UserId, UserIndex};
 
 use crate::container::{Container, Section, SectionData, write_container};
 use crate::error::Fault;
-use crate::text::{Texts, pack};
+use crate::text::{Ids, Texts, pack};
 use crate::{FileEntry, Histories, History, IndexError};
 
 const USERS_KIND: &str = "users";
@@ -49,26 +49,17 @@ pub(crate) fn write_users(
 /// Ids and places of all users, in canonical order of ids.
 #[derive(Debug)]
 pub(crate) struct Users {
-    ids: Texts,
+    ids: Ids,
     place_of: Section<u32>,
     places: Vec<Location>,
 }
 
 impl Users {
     /// Opens and checks: ids are valid, ascend and are unique; places exist.
-    pub(crate) fn open(path: &Path, entry: &FileEntry) -> Result<Self, IndexError> {
+    pub(crate) fn open(path: &Path, entry: &FileEntry, user_count: usize) -> Result<Self, IndexError> {
         let container = Container::open(path, USERS_KIND, entry)?;
-        let place_of = container.section::<u32>("place_of")?;
-        let ids = Texts::open(&container, "id_offsets", "id_bytes", place_of.len())?;
-        for position in 0..ids.len() {
-            let section = || "id_bytes".to_owned();
-            if check_id(ids.get(position)).is_err() {
-                return Err(container.fault(Fault::Text { section: section(), position }));
-            }
-            if position > 0 && compare_ids(ids.get(position - 1), ids.get(position)).is_ge() {
-                return Err(container.fault(Fault::Order { section: section(), position }));
-            }
-        }
+        let place_of = container.section_of::<u32>("place_of", user_count)?;
+        let ids = Ids::open(&container, "id_offsets", "id_bytes", user_count)?;
         let count = container.section::<u64>("place_offsets")?.len().saturating_sub(1);
         let texts = Texts::open(&container, "place_offsets", "place_bytes", count)?;
         let mut places = Vec::with_capacity(count);
@@ -97,16 +88,7 @@ impl Users {
 
     /// The row of an id.
     pub(crate) fn index(&self, user_id: &str) -> Option<UserIndex> {
-        let (mut low, mut high) = (0, self.ids.len());
-        while low < high {
-            let middle = usize::midpoint(low, high);
-            match compare_ids(self.ids.get(middle), user_id) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => return Some(UserIndex(middle as u32)),
-            }
-        }
-        None
+        self.ids.find(user_id).map(UserIndex)
     }
 
     /// The id of a row. Panics out of range.

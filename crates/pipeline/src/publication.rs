@@ -321,7 +321,7 @@ mod tests {
         for user in 2..40 {
             let left_out = user / 2 % 6 + if user % 2 == 0 { 0 } else { 6 };
             let list = snapshot.for_user(&user.to_string(), &request).unwrap();
-            assert_eq!(list.items[0].movie_id.as_str(), left_out.to_string(), "user {user}");
+            assert_eq!(list.items[0].movie_id, left_out.to_string(), "user {user}");
         }
     }
 

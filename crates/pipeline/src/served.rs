@@ -1,7 +1,7 @@
 //! The engine as a ranker: a bundle judged by what it would answer over HTTP.
 
 use cinedex_dataset::split::TrainingSet;
-use cinedex_domain::{MovieId, MovieIndex};
+use cinedex_domain::{MovieId, MovieIndex, compare_ids};
 use cinedex_index::{IndexRoot, Version};
 use cinedex_model::Ranker;
 use cinedex_recommender::{Snapshot, UserRequest};
@@ -34,8 +34,9 @@ impl ServedRanker {
         Ok(Self { snapshot, movie_ids, rows, beyond_training, name: format!("bundle {version}") })
     }
 
-    fn row(&self, movie_id: &MovieId) -> Option<MovieIndex> {
-        self.movie_ids.binary_search(movie_id).ok().map(|row| MovieIndex(row as u32))
+    fn row(&self, movie_id: &str) -> Option<MovieIndex> {
+        let found = self.movie_ids.binary_search_by(|known| compare_ids(known.as_str(), movie_id));
+        found.ok().map(|row| MovieIndex(row as u32))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is answered, in the shapes of the HTTP contract; borrowed from the snapshot, ready for serialization.
 
 use cinedex_domain::{Movie, MovieId};
+use cinedex_index::Names;
 use serde::Serialize;
 
 /// A list of movies with what is to be said of it. Fields that do not concern the request are absent.
@@ -14,7 +15,7 @@ pub struct MovieList<'a> {
     pub index_version: &'a str,
     /// The movie that was asked about.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub movie_id: Option<&'a MovieId>,
+    pub movie_id: Option<&'a str>,
     /// The user who was asked about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
@@ -39,13 +40,13 @@ pub struct MovieList<'a> {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Item<'a> {
     /// The caller's id.
-    pub movie_id: &'a MovieId,
+    pub movie_id: &'a str,
     /// The title as people say it.
     pub title: &'a str,
     /// Year of first release.
     pub year: Option<u16>,
     /// Genres in the source's spelling.
-    pub genres: &'a [String],
+    pub genres: Names<'a>,
     /// The cosine for similar movies, the blended score for a user, the shrunk rate for popularity; absent in a search.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score: Option<f32>,
@@ -64,7 +65,7 @@ pub struct Item<'a> {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Reason<'a> {
     /// The movie of the history.
-    pub movie_id: &'a MovieId,
+    pub movie_id: &'a str,
     /// Its title.
     pub title: &'a str,
     /// Its part of the score, negative where it speaks against.
@@ -118,7 +119,7 @@ pub enum NeighborStrategy {
 pub struct MovieAnswer<'a> {
     /// The facts.
     #[serde(flatten)]
-    pub movie: &'a Movie,
+    pub movie: Movie,
     /// The bundle that answered.
     pub index_version: &'a str,
 }

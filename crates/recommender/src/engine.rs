@@ -127,7 +127,8 @@ impl Engine {
     /// Makes the bundle live that `CURRENT` names, if it is another than the live one. Takes the time of opening it; requests
     /// go on meanwhile. An unusable bundle is reported and the live one stays; it is tried again when `CURRENT` is written
     /// again, else after 10 seconds, then after twice as long each time, up to 5 minutes. With none live, the last good one
-    /// is taken.
+    /// is taken, and goes live before its titles are indexed, which a thread of its own does: only a search that comes before
+    /// it is done waits. A bundle that replaces another one goes live with its titles indexed.
     pub fn follow_current(&self) -> Result<Followed, RecommendError> {
         let mut refused = lock(&self.refused);
         self.forget_old();
@@ -145,6 +146,8 @@ impl Engine {
         match self.root.open(&current) {
             Ok(bundle) => {
                 let next = Arc::new(Snapshot::new(bundle, self.options.min_events));
+                // The old one answers meanwhile, and no search notices the exchange.
+                next.index_titles();
                 lock(&self.recent).push(Kept { snapshot: live, last_asked: Instant::now() });
                 self.live.store(Some(next));
                 self.forget_old();
@@ -164,7 +167,9 @@ impl Engine {
         stamp: CurrentStamp,
     ) -> Result<Followed, RecommendError> {
         let (bundle, reason) = self.root.open_current_or_last_good().map_err(open_failed)?;
-        self.live.store(Some(Arc::new(Snapshot::new(bundle, self.options.min_events))));
+        let first = Arc::new(Snapshot::new(bundle, self.options.min_events));
+        self.live.store(Some(Arc::clone(&first)));
+        index_titles_beside(first);
         let Some(source) = reason else { return Ok(Followed::Swapped) };
         let current = self.root.current().ok().flatten();
         *refused = current.map(|version| Refusal::note(None, version, stamp));
@@ -177,6 +182,12 @@ impl Engine {
         let surplus = recent.len().saturating_sub(self.options.max_kept_snapshots);
         recent.drain(..surplus);
     }
+}
+
+/// A server that starts answers at once; nothing is lost if there is no thread to be had, the first search does it then.
+fn index_titles_beside(snapshot: Arc<Snapshot>) {
+    let thread = std::thread::Builder::new().name("titles".to_owned());
+    drop(thread.spawn(move || snapshot.index_titles()));
 }
 
 fn open_failed(source: cinedex_index::IndexError) -> RecommendError {

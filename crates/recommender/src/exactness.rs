@@ -145,7 +145,7 @@ fn standardised(values: Vec<f64>) -> Vec<f64> {
 
 fn listed(snapshot: &Snapshot, parts: &Parts, request: &UserRequest) -> Vec<(usize, f64)> {
     let list = snapshot.for_preferences(&parts.history, request).unwrap();
-    let number = |id: &MovieId| id.as_str().parse::<usize>().unwrap();
+    let number = |id: &str| id.parse::<usize>().unwrap();
     list.items.iter().map(|item| (number(item.movie_id), f64::from(item.score.unwrap()))).collect()
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use cinedex_domain::MovieId;
+use cinedex_domain::{MovieId, MovieIndex};
 
 use crate::Snapshot;
 use crate::lists::WORLD;
@@ -37,7 +37,7 @@ impl Snapshot {
                 let forms = Forms::of(title);
                 let mut movies = self.titles().beginning_with(&forms);
                 movies.retain(|&movie, _| {
-                    year.is_none() || self.bundle().movies()[movie as usize].year == year
+                    year.is_none() || self.bundle().movie(MovieIndex(movie)).year() == year
                 });
                 (forms, movies)
             })
@@ -45,7 +45,7 @@ impl Snapshot {
         for wanted in [Match::WholeTitle, Match::TitleBegins] {
             for (forms, movies) in &found {
                 if let Some(movie) = self.best_of(forms, movies, wanted) {
-                    let movie_id = self.bundle().movies()[movie as usize].movie_id.clone();
+                    let movie_id = self.bundle().movie(MovieIndex(movie)).to_movie().movie_id;
                     return match wanted {
                         Match::WholeTitle => TitleMatch::Exact(movie_id),
                         _ => TitleMatch::Beginning(movie_id),
@@ -56,8 +56,8 @@ impl Snapshot {
         let title = readings.last().map_or(text, |(title, _)| *title);
         let likely = self.titles().search(title, &self.bundle().popularity().rates(WORLD));
         let suggestions = likely.into_iter().take(MAX_SUGGESTIONS).map(|movie| {
-            let movie = &self.bundle().movies()[movie as usize];
-            (movie.movie_id.clone(), movie.title.clone())
+            let movie = self.bundle().movie(MovieIndex(movie)).to_movie();
+            (movie.movie_id, movie.title)
         });
         TitleMatch::Suggestions(suggestions.collect())
     }
@@ -66,7 +66,7 @@ impl Snapshot {
     fn best_of(&self, query: &Forms, movies: &HashMap<u32, Match>, wanted: Match) -> Option<u32> {
         let rates = self.bundle().popularity().rates(WORLD);
         let by_another_title = |movie: u32| {
-            let own = Forms::of(&self.bundle().movies()[movie as usize].title);
+            let own = Forms::of(self.bundle().movie(MovieIndex(movie)).title());
             !own.keys.iter().any(|key| match wanted {
                 Match::WholeTitle => query.keys.contains(key),
                 _ => query.keys.iter().any(|query| key.starts_with(query)),

@@ -54,7 +54,7 @@ impl Snapshot {
             self.scored_item(*hit, source)
         });
         let mut list = self.list(items.collect(), total > wanted);
-        list.movie_id = Some(&self.bundle().movies()[movie.row()].movie_id);
+        list.movie_id = Some(self.bundle().movie(movie).movie_id());
         list.retrieval = Some(retrieval_kind(retrieval));
         Ok(list)
     }
@@ -121,16 +121,13 @@ impl Snapshot {
     /// The best `k` allowed movies without an embedding; all allowed ones if `movie` has none itself.
     fn by_genre_and_popularity(&self, movie: MovieIndex, allowed: &Allowed, k: usize) -> Vec<Scored> {
         let bundle = self.bundle();
-        let genres = &bundle.movies()[movie.row()].genres;
+        let genres = bundle.movie(movie).genres();
         let rates = bundle.popularity().rates(WORLD);
         let any = !bundle.has_embedding(movie);
         let mut found: Vec<(usize, u32)> = allowed
             .iter()
             .filter(|other| any || !bundle.has_embedding(MovieIndex(*other)))
-            .map(|other| {
-                let theirs = &bundle.movies()[other as usize].genres;
-                (genres.iter().filter(|genre| theirs.contains(genre)).count(), other)
-            })
+            .map(|other| (genres.count_common(bundle.movie(MovieIndex(other)).genres()), other))
             .collect();
         let rate = |movie: u32| rates.get(movie as usize).copied().unwrap_or(0.0);
         found.sort_by(|a, b| b.0.cmp(&a.0).then(rate(b.1).total_cmp(&rate(a.1))).then(a.1.cmp(&b.1)));

@@ -2,7 +2,7 @@
 //! the places that were asked for. Immutable but for that cache.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use cinedex_domain::{Location, Metric, MovieFilter, MovieIndex};
 use cinedex_index::{Allowed, Bundle, PlaceIndex, ResolvedPlace, Retrieval, Retrieved, Spread, UnknownGenre};
@@ -17,7 +17,7 @@ use crate::{PlaceRequest, RecommendError};
 /// One bundle, open and ready to answer. A request takes one and keeps it to its end.
 pub struct Snapshot {
     bundle: Bundle,
-    titles: TitleIndex,
+    titles: OnceLock<TitleIndex>,
     min_events: u64,
     scales: Mutex<HashMap<PlaceIndex, LogScale>>,
     recent: Recent,
@@ -25,10 +25,9 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Wraps an open bundle; indexing its titles takes a second for some hundred thousand. `min_events`: see
+    /// Wraps an open bundle. Its titles are not indexed yet: see [`Snapshot::index_titles`]. `min_events`: see
     /// [`EngineOptions::min_events`](crate::EngineOptions::min_events).
     pub fn new(bundle: Bundle, min_events: u64) -> Self {
-        let titles = TitleIndex::new(bundle.movies());
         let recent = if bundle.settings().blend.recent_weight > 0.0 {
             Recent::new(bundle.popularity().recent_counts())
         } else {
@@ -36,7 +35,7 @@ impl Snapshot {
         };
         let Spread { mean, movies, .. } = bundle.spread();
         let spread = TasteSpread::of_mean(mean, movies);
-        Self { bundle, titles, min_events, scales: Mutex::default(), recent, spread }
+        Self { bundle, titles: OnceLock::new(), min_events, scales: Mutex::default(), recent, spread }
     }
 
     /// The version of the bundle.
@@ -46,7 +45,7 @@ impl Snapshot {
 
     /// Movies in the catalogue.
     pub fn movie_count(&self) -> usize {
-        self.bundle.movies().len()
+        self.bundle.movie_count()
     }
 
     /// Users whose history the bundle has.
@@ -56,7 +55,7 @@ impl Snapshot {
 
     /// Everything known of one movie.
     pub fn movie(&self, movie_id: &str) -> Result<MovieAnswer<'_>, RecommendError> {
-        let movie = &self.bundle.movies()[self.find(movie_id)?.row()];
+        let movie = self.bundle.movie(self.find(movie_id)?).to_movie();
         Ok(MovieAnswer { movie, index_version: self.version() })
     }
 
@@ -65,8 +64,19 @@ impl Snapshot {
         &self.bundle
     }
 
+    /// Indexes all titles for [`Snapshot::search`] and [`Snapshot::find_title`], unless that was done; it takes seconds for a
+    /// million films. The first search does it if nobody did before, and waits if somebody is at it; nothing else needs it.
+    pub fn index_titles(&self) {
+        self.titles();
+    }
+
     pub(crate) fn titles(&self) -> &TitleIndex {
-        &self.titles
+        self.titles.get_or_init(|| {
+            TitleIndex::new((0..self.movie_count() as u32).map(|movie| {
+                let movie = self.bundle.movie(MovieIndex(movie));
+                std::iter::once(movie.title()).chain(movie.other_titles())
+            }))
+        })
     }
 
     pub(crate) fn find(&self, movie_id: &str) -> Result<MovieIndex, RecommendError> {
@@ -127,12 +137,12 @@ impl Snapshot {
 
     /// A list's item without score.
     pub(crate) fn item(&self, movie: u32) -> Item<'_> {
-        let movie = &self.bundle.movies()[movie as usize];
+        let movie = self.bundle.movie(MovieIndex(movie));
         Item {
-            movie_id: &movie.movie_id,
-            title: &movie.title,
-            year: movie.year,
-            genres: &movie.genres,
+            movie_id: movie.movie_id(),
+            title: movie.title(),
+            year: movie.year(),
+            genres: movie.genres(),
             score: None,
             source: None,
             reasons: None,

@@ -260,8 +260,8 @@ impl<'a> Reasons<'a, '_> {
         }
         let listed: f64 = shares.iter().map(|(_, share)| f64::from(*share)).sum();
         let reasons = shares.into_iter().map(|(movie, share)| {
-            let movie = &bundle.movies()[movie.row()];
-            Reason { movie_id: &movie.movie_id, title: &movie.title, share }
+            let movie = bundle.movie(movie);
+            Reason { movie_id: movie.movie_id(), title: movie.title(), share }
         });
         Item {
             reasons: Some(reasons.collect()),

@@ -11,7 +11,7 @@ use crate::{
 };
 
 fn ids<'a>(list: &'a MovieList<'_>) -> Vec<&'a str> {
-    list.items.iter().map(|item| item.movie_id.as_str()).collect()
+    list.items.iter().map(|item| item.movie_id).collect()
 }
 
 fn is_action(id: &str) -> bool {
@@ -73,7 +73,7 @@ fn similar_movies_share_the_taste_and_leave_the_movie_out() {
     assert!(scores.is_sorted_by(|a, b| a >= b) && scores[0] <= 1.0001);
     let all = snapshot.similar("3", &ListRequest { limit: 100, ..ListRequest::default() }).unwrap();
     assert_eq!((all.items.len(), all.more), (MOVIES - 1, false));
-    assert_eq!(all.items.last().unwrap().movie_id.as_str(), "21");
+    assert_eq!(all.items.last().unwrap().movie_id, "21");
     assert_eq!(all.items.last().unwrap().source, Some(Source::Popular));
     // Without an embedding genre and popularity speak.
     let bare = snapshot.similar("21", &request).unwrap();
@@ -200,7 +200,7 @@ fn a_blended_ranking_is_exact() {
         assert_eq!(ids(&snapshot.for_user("2", &part).unwrap()), ids(&list)[..k]);
     }
     // The movie without an embedding came by popularity.
-    let bare = list.items.iter().find(|item| item.movie_id.as_str() == "21").unwrap();
+    let bare = list.items.iter().find(|item| item.movie_id == "21").unwrap();
     assert_eq!(bare.source, Some(Source::Popular));
 }
 

@@ -3,8 +3,6 @@
 
 use std::collections::HashMap;
 
-use cinedex_domain::Movie;
-
 use crate::title_text::Forms;
 use crate::typing::{Pattern, Typo};
 
@@ -54,16 +52,14 @@ pub(crate) enum Level {
 type Matches = Vec<(u32, Level)>;
 
 impl TitleIndex {
-    /// Indexes `movies`, which are numbered by their place in the slice.
-    pub(crate) fn new(movies: &[Movie]) -> Self {
+    /// Indexes the titles of each movie, its main one first; movies are numbered as they come.
+    pub(crate) fn new<'a, T: IntoIterator<Item = &'a str>>(movies: impl Iterator<Item = T>) -> Self {
         let mut texts = Vec::new();
         let mut keys: Vec<(Box<str>, u32)> = Vec::new();
         let mut numbers: HashMap<Box<str>, u32> = HashMap::new();
-        for (movie, facts) in (0_u32..).zip(movies) {
+        for (movie, titles) in (0_u32..).zip(movies) {
             let mut seen: Vec<String> = Vec::new();
-            let all =
-                std::iter::once(&facts.title).chain(&facts.original_title).chain(&facts.alternative_titles);
-            for title in all {
+            for title in titles {
                 let forms = Forms::of(title);
                 keys.extend(forms.keys.into_iter().map(|key| (key.into(), movie)));
                 for text in forms.texts {
@@ -277,7 +273,6 @@ fn find_word(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cinedex_domain::MovieId;
 
     const TITLES: [&str; 28] = [
         "The Matrix",
@@ -311,15 +306,9 @@ mod tests {
     ];
 
     fn world() -> TitleIndex {
-        let mut movies: Vec<Movie> = TITLES
-            .iter()
-            .enumerate()
-            .map(|(index, title)| Movie::new(MovieId::new(&index.to_string()).unwrap(), *title))
-            .collect();
-        movies[5].original_title = Some("七人の侍".to_owned());
-        movies[5].alternative_titles =
-            vec!["Shichinin no samurai".to_owned(), "Die sieben Samurai".to_owned()];
-        TitleIndex::new(&movies)
+        let mut movies: Vec<Vec<&str>> = TITLES.iter().map(|title| vec![*title]).collect();
+        movies[5].extend(["七人の侍", "Shichinin no samurai", "Die sieben Samurai"]);
+        TitleIndex::new(movies.into_iter())
     }
 
     fn check(query: &str, expect: &[u32]) {
@@ -405,11 +394,8 @@ mod tests {
 
     #[test]
     fn an_error_in_a_whole_word_comes_before_one_in_a_beginning() {
-        let titles = ["Samurexian", "Samurai"];
-        let movies: Vec<Movie> = (0..2)
-            .map(|index| Movie::new(MovieId::new(&index.to_string()).unwrap(), titles[index]))
-            .collect();
-        assert_eq!(TitleIndex::new(&movies).search("samurei", &[9.0, 1.0]), [1, 0]);
+        let movies = [["Samurexian"], ["Samurai"]].into_iter();
+        assert_eq!(TitleIndex::new(movies).search("samurei", &[9.0, 1.0]), [1, 0]);
         // Words of up to three letters and numbers are not misspelt.
         check("lnad", &[22]);
         check("mna", &[]);

@@ -213,7 +213,7 @@ impl Service {
             PopularRequest { location: PlaceRequest::World, limit: 1, ..PopularRequest::default() };
         let snapshot = self.engine.snapshot().ok();
         let list = snapshot.as_ref().and_then(|snapshot| snapshot.popular(&favourite).ok());
-        let movie_id = list.as_ref().and_then(|list| Some(list.items.first()?.movie_id.as_str()));
+        let movie_id = list.as_ref().and_then(|list| Some(list.items.first()?.movie_id));
         Arc::new(Encoded::new(self.docs.html(host, movie_id).into_bytes()))
     }
 

@@ -121,7 +121,7 @@ fn show(context: &Context, list: &MovieList<'_>) -> Result<()> {
                 item.score.map(|score| format!("{score:.3}")).unwrap_or_default(),
                 item.title.to_owned(),
                 item.year.map(|year| year.to_string()).unwrap_or_default(),
-                item.genres.join(", "),
+                item.genres.to_vec().join(", "),
                 item.movie_id.to_string(),
             ]
         })

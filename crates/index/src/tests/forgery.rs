@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use cinedex_storage::{sha256_bytes, xxh3};
 use serde_json::Value;
 
+use super::world::World;
 use crate::{Bundle, IndexError, IndexRoot, VerifyReport, Version};
 
 /// The manifest's name.
@@ -267,8 +268,20 @@ pub(crate) struct Forgery {
 }
 
 impl Forgery {
+    /// A world's bundle, whose planner asks the graph.
+    pub(crate) fn of(world: &World) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let root = IndexRoot::new(directory.path());
+        let built = world.build(&root).expect("a sound world");
+        let mut bundle = Self::read(&root, &built.version);
+        bundle.manifest["calibration"]["planner"] = serde_json::json!({
+            "graph_from_movies": 1, "graph_from_share": 0.0, "ef_for_10": 16, "ef_for_100": 48,
+        });
+        bundle
+    }
+
     /// Reads a version's directory.
-    pub(crate) fn read(root: &IndexRoot, version: &Version) -> Self {
+    fn read(root: &IndexRoot, version: &Version) -> Self {
         let mut files = BTreeMap::new();
         for entry in fs::read_dir(root.path().join(version.as_str())).expect("a directory") {
             let entry = entry.expect("an entry");

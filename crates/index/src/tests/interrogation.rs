@@ -11,8 +11,8 @@ const ASKED: usize = 12;
 
 /// Panics if an answer cannot be. Returns how many films were answered.
 pub(crate) fn interrogate(bundle: &Bundle) -> usize {
-    let count = bundle.movies().len();
-    let mut answered = ask_catalogue(bundle);
+    let count = bundle.movie_count();
+    let mut answered = ask_catalogue(bundle) + ask_users(bundle);
     for allowed in filters(count) {
         for movie in spread(count) {
             for k in [1, 10, 40, usize::MAX] {
@@ -72,16 +72,34 @@ fn vectors(bundle: &Bundle) -> Vec<Vec<f32>> {
         vectors.extend(spread(users.rows()).map(|row| users.row(row as usize).to_vec()));
     }
     vectors.extend(
-        spread(bundle.movies().len()).take(3).map(|row| bundle.movie_factors().row(row as usize).to_vec()),
+        spread(bundle.movie_count()).take(3).map(|row| bundle.movie_factors().row(row as usize).to_vec()),
     );
     vectors
 }
 
+/// Users of like taste.
+fn ask_users(bundle: &Bundle) -> usize {
+    let everyone = Allowed::all(bundle.user_count());
+    let mut answered = bundle.embedded_user_count();
+    for user in spread(bundle.user_count()) {
+        for k in [0, 1, 10, usize::MAX] {
+            let found = bundle.user_neighbors(UserIndex(user), k).items;
+            assert!(found.iter().all(|scored| scored.index != user), "a user is their own neighbour");
+            answered += check(&found, k, &everyone);
+        }
+    }
+    for vector in vectors(bundle) {
+        answered += check(&bundle.nearest_users(&vector, 10), 10, &everyone);
+    }
+    answered
+}
+
 /// Everything but nearest neighbours.
 fn ask_catalogue(bundle: &Bundle) -> usize {
-    let count = bundle.movies().len();
-    for (row, movie) in bundle.movies().iter().enumerate() {
-        assert_eq!(bundle.movie_index(movie.movie_id.as_str()), Some(MovieIndex(row as u32)));
+    let count = bundle.movie_count();
+    for row in 0..count {
+        let movie = bundle.movie(MovieIndex(row as u32));
+        assert_eq!(bundle.movie_index(movie.movie_id()), Some(MovieIndex(row as u32)));
         bundle.has_embedding(MovieIndex(row as u32));
     }
     let mut answered = 0;

@@ -4,6 +4,7 @@ mod forgery;
 mod hostile;
 mod interrogation;
 mod mutations;
+mod queries;
 mod retrieval;
 mod roots;
 mod user_neighbors;

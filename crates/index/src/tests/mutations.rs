@@ -9,24 +9,13 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::forgery::{Choices, Forgery, Stage};
 use super::interrogation::interrogate;
-use super::world::{World, eager_calibration};
-use crate::IndexRoot;
-
+use super::world::World;
 const PAGE: usize = 4096;
 const MUTATIONS: u32 = 10_000;
 
-fn forged(world: &World) -> Forgery {
-    let directory = tempfile::tempdir().unwrap();
-    let root = IndexRoot::new(directory.path());
-    let version = world.build(&root).unwrap().version;
-    Forgery::read(&root, &version)
-}
-
-/// A bundle small enough to be asked everything, whose planner asks the graph.
-fn small() -> Forgery {
-    let mut bundle = forged(&World::new(60, 9, 5));
-    bundle.manifest["calibration"] = serde_json::to_value(eager_calibration(16, Some(48))).unwrap();
-    bundle
+/// A bundle small enough to be asked everything, and another one.
+fn small() -> (Forgery, Forgery) {
+    (Forgery::of(&World::new(60, 9, 5)), Forgery::of(&World::new(44, 7, 5)))
 }
 
 fn run(mutate: impl Fn(&[u8])) {
@@ -45,7 +34,7 @@ fn run(mutate: impl Fn(&[u8])) {
 
 #[test]
 fn files_cut_at_every_page_are_refused_with_their_name() {
-    let whole = forged(&World::new(1200, 700, 12));
+    let whole = Forgery::of(&World::new(1200, 700, 12));
     let mut stage = Stage::new(&whole);
     let mut cuts = 0;
     for (name, bytes) in &whole.files {
@@ -71,7 +60,7 @@ fn files_cut_at_every_page_are_refused_with_their_name() {
 
 #[test]
 fn ten_thousand_alterations_under_old_checksums_are_refused_with_the_files_name() {
-    let (bundle, other) = (small(), forged(&World::new(44, 7, 5)));
+    let (bundle, other) = small();
     let stage = RefCell::new(Stage::new(&bundle));
     let refused = RefCell::new(BTreeMap::<String, u32>::new());
     run(|bytes| {
@@ -91,7 +80,7 @@ fn ten_thousand_alterations_under_old_checksums_are_refused_with_the_files_name(
 
 #[test]
 fn ten_thousand_alterations_under_new_checksums_are_refused_or_harmless() {
-    let (bundle, other) = (small(), forged(&World::new(44, 7, 5)));
+    let (bundle, other) = small();
     let stage = RefCell::new(Stage::new(&bundle));
     let counts = RefCell::new([0u32; 3]);
     run(|bytes| {

@@ -296,7 +296,8 @@ fn users_places_and_histories_are_as_given() {
     for unknown in ["", "30", "007", "é", "-1"] {
         assert_eq!(bundle.user_index(unknown), None);
     }
-    assert_eq!(bundle.movies(), world.movies);
+    let movies = (0..bundle.movie_count() as u32).map(|row| bundle.movie(MovieIndex(row)).to_movie());
+    assert_eq!(movies.collect::<Vec<_>>(), world.movies);
     assert_eq!((bundle.movie_index("49"), bundle.movie_index("50")), (Some(MovieIndex(49)), None));
     assert_eq!(bundle.movie_factors().as_slice(), world.factors.as_slice());
     assert_eq!(bundle.genres(), ["Comedy", "Crime", "Drama"]);
