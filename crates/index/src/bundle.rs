@@ -100,8 +100,8 @@ pub struct Bundle {
     /// For a cosine model only.
     unit_gramian: Option<Section<f32>>,
     films: Searcher,
-    users: Users,
     people: Option<Searcher>,
+    users: Users,
     user_factors: Option<Section<f32>>,
     histories: StoredHistories,
     popularity: PopularityIndex,
@@ -210,13 +210,18 @@ impl Bundle {
             return Err(files.malformed("settings.dimension is 0"));
         }
         let (count, user_count) = (files.count_of_movies()?, files.count_of_users()?);
-        let ((catalogue, films), people) = rayon::join(
-            || rayon::join(|| files.read_catalogue(count), || files.read_films(count, dimension)),
-            || files.read_people(user_count, count, dimension),
+        let (catalogue, (films, people)) = rayon::join(
+            || files.read_catalogue(count),
+            || {
+                rayon::join(
+                    || files.read_films(count, dimension),
+                    || files.read_people(user_count, count, dimension),
+                )
+            },
         );
         let catalogue = catalogue?;
-        let Films { factors, gramian, mean, unit_gramian, searcher: films } = films?;
-        let People { users, user_factors, searcher: people, histories, popularity } = people?;
+        let (MovieVectors { factors, gramian, mean, unit_gramian }, films) = films?;
+        let (People { users, user_factors, histories, popularity }, people) = people?;
         Ok(Self {
             version: version.clone(),
             catalogue,
@@ -225,8 +230,8 @@ impl Bundle {
             mean,
             unit_gramian,
             films,
-            users,
             people,
+            users,
             user_factors,
             histories,
             popularity,
@@ -259,20 +264,18 @@ impl Bundle {
     }
 }
 
-/// What the files of vectors of movies hold.
-struct Films {
+/// What `movie_factors.bin` holds.
+struct MovieVectors {
     factors: Section<f32>,
     gramian: Section<f32>,
     mean: Section<f32>,
     unit_gramian: Option<Section<f32>>,
-    searcher: Searcher,
 }
 
 /// What the files of users hold, and what many of them liked.
 struct People {
     users: Users,
     user_factors: Option<Section<f32>>,
-    searcher: Option<Searcher>,
     histories: StoredHistories,
     popularity: PopularityIndex,
 }
@@ -320,8 +323,53 @@ impl Files<'_> {
         Catalogue::open(&path, entry, count)
     }
 
+    fn read_films(&self, count: usize, dimension: usize) -> Result<(MovieVectors, Searcher), IndexError> {
+        let vectors = self.read_factors(count, dimension)?;
+        let searcher = self.open_searcher([SCAN, GRAPH], vectors.factors.clone(), dimension)?;
+        Ok((vectors, searcher))
+    }
+
+    fn read_people(
+        &self,
+        user_count: usize,
+        movie_count: usize,
+        dimension: usize,
+    ) -> Result<(People, Option<Searcher>), IndexError> {
+        let (path, entry) = self.entry(USERS)?;
+        let users = Users::open(&path, entry, user_count)?;
+        let user_factors = self.read_user_factors(user_count, dimension)?;
+        let (path, entry) = self.entry(HISTORIES)?;
+        let histories = StoredHistories::open(&path, entry, user_count, movie_count)?;
+        let (path, entry) = self.entry(POPULARITY)?;
+        let popularity = PopularityIndex::open(&path, entry, movie_count)?;
+        let open =
+            |factors: &Section<f32>| self.open_searcher([USER_SCAN, USER_GRAPH], factors.clone(), dimension);
+        let searcher = user_factors.as_ref().map(open).transpose()?;
+        Ok((People { users, user_factors, histories, popularity }, searcher))
+    }
+
+    fn read_factors(&self, movies: usize, dimension: usize) -> Result<MovieVectors, IndexError> {
+        let (path, entry) = self.entry(FACTORS)?;
+        let container = Container::open(&path, FACTORS_KIND, entry)?;
+        let values = |rows: usize| rows.saturating_mul(dimension);
+        let read = |name: &str, rows: usize| {
+            let section = container.section_of::<f32>(name, values(rows))?;
+            container.check_finite(name, &section)?;
+            Ok::<_, IndexError>(section)
+        };
+        Ok(MovieVectors {
+            factors: read("factors", movies)?,
+            gramian: read("gramian", dimension)?,
+            mean: read("mean", 1)?,
+            unit_gramian: match self.manifest.settings.metric {
+                Metric::InnerProduct => None,
+                Metric::Cosine => Some(read("unit_gramian", dimension)?),
+            },
+        })
+    }
+
     /// A scan and, where the bundle has it, a graph over `rows`.
-    fn read_searcher(
+    fn open_searcher(
         &self,
         [scan, graph]: [&'static str; 2],
         rows: Section<f32>,
@@ -333,47 +381,6 @@ impl Files<'_> {
         let graph = there.then(|| self.entry(graph)).transpose()?;
         let graph = graph.as_ref().map(|(path, entry)| (path.as_path(), *entry));
         Searcher::open(rows, dimension, (&scan.0, scan.1), graph)
-    }
-
-    fn read_people(
-        &self,
-        user_count: usize,
-        movie_count: usize,
-        dimension: usize,
-    ) -> Result<People, IndexError> {
-        let (path, entry) = self.entry(USERS)?;
-        let users = Users::open(&path, entry, user_count)?;
-        let user_factors = self.read_user_factors(user_count, dimension)?;
-        let names = [USER_SCAN, USER_GRAPH];
-        let open = |factors: &Section<f32>| self.read_searcher(names, factors.clone(), dimension);
-        let searcher = user_factors.as_ref().map(open).transpose()?;
-        let (path, entry) = self.entry(HISTORIES)?;
-        let histories = StoredHistories::open(&path, entry, user_count, movie_count)?;
-        let (path, entry) = self.entry(POPULARITY)?;
-        let popularity = PopularityIndex::open(&path, entry, movie_count)?;
-        Ok(People { users, user_factors, searcher, histories, popularity })
-    }
-
-    fn read_films(&self, movies: usize, dimension: usize) -> Result<Films, IndexError> {
-        let (path, entry) = self.entry(FACTORS)?;
-        let container = Container::open(&path, FACTORS_KIND, entry)?;
-        let values = |rows: usize| rows.saturating_mul(dimension);
-        let read = |name: &str, rows: usize| {
-            let section = container.section_of::<f32>(name, values(rows))?;
-            container.check_finite(name, &section)?;
-            Ok::<_, IndexError>(section)
-        };
-        let factors = read("factors", movies)?;
-        Ok(Films {
-            searcher: self.read_searcher([SCAN, GRAPH], factors.clone(), dimension)?,
-            factors,
-            gramian: read("gramian", dimension)?,
-            mean: read("mean", 1)?,
-            unit_gramian: match self.manifest.settings.metric {
-                Metric::InnerProduct => None,
-                Metric::Cosine => Some(read("unit_gramian", dimension)?),
-            },
-        })
     }
 
     fn read_user_factors(&self, users: usize, dimension: usize) -> Result<Option<Section<f32>>, IndexError> {

@@ -119,8 +119,21 @@ pub(crate) fn eager_calibration(ef_for_10: u32, ef_for_100: Option<u32>) -> Cali
 
 fn movie(row: usize) -> Movie {
     let genres = [&["Drama"][..], &["Drama", "Crime"], &["Comedy"]][row % 3];
+    let some = |texts: &[&str]| texts[..row % 3].iter().map(|&text| text.to_owned()).collect();
     Movie {
         year: Some(1950 + (row % 70) as u16),
+        original_title: (row % 4 == 0).then(|| format!("Película {row}")),
+        alternative_titles: some(&["A film", "또 다른 제목"]),
+        countries: some(&["US", "KR"]),
+        languages: some(&["en", "ko"]),
+        tags: some(&["slow", "dusty"]),
+        runtime_minutes: (row % 5 != 0).then_some(80 + row as u16 % 90),
+        minimum_age: (row % 3 == 0).then_some(12),
+        adult: (row % 2 == 0).then_some(false),
+        imdb_id: (row % 2 == 0).then(|| format!("tt{row:07}")),
+        tmdb_id: (row % 3 == 0).then_some(row as u32),
+        imdb_rating: (row % 3 == 1).then_some(6.5),
+        imdb_votes: (row % 3 == 1).then_some(1000),
         genres: genres.iter().map(|&genre| genre.to_owned()).collect(),
         ..Movie::new(MovieId::new(&row.to_string()).unwrap(), format!("Movie {row}"))
     }
