@@ -12,8 +12,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    BuildOptions, BuildReport, Bundle, BundleInput, Histories, IndexError, IndexRoot, Place, PlacePopularity,
-    Provenance, SpreadInput, Version, build,
+    BuildOptions, BuildReport, Bundle, BundleInput, Calibration, CostCurve, CostPoint, Histories, IndexError,
+    IndexRoot, Measured, Place, PlacePopularity, Planner, Provenance, SpreadInput, Version, build,
 };
 
 pub(crate) struct World {
@@ -102,6 +102,21 @@ impl World {
     }
 }
 
+/// What has the planner ask the graph whenever it may.
+pub(crate) fn eager_calibration(ef_for_10: u32, ef_for_100: Option<u32>) -> Calibration {
+    let cost = |microseconds| CostCurve::new(vec![CostPoint { size: 1.0, microseconds }]);
+    let planner = Planner {
+        ef_for_10: Some(ef_for_10),
+        ef_for_100,
+        scan: cost(1e12),
+        each: cost(1e12),
+        graph: cost(1.0),
+        microseconds_a_node: 1.0,
+    };
+    let measured = || Measured { planner: planner.clone(), ..Measured::default() };
+    Calibration { similar: measured(), for_user: measured(), neighbors: measured() }
+}
+
 fn movie(row: usize) -> Movie {
     let genres = [&["Drama"][..], &["Drama", "Crime"], &["Comedy"]][row % 3];
     let some = |texts: &[&str]| texts[..row % 3].iter().map(|&text| text.to_owned()).collect();
@@ -120,6 +135,15 @@ fn movie(row: usize) -> Movie {
         imdb_rating: (row % 3 == 1).then_some(6.5),
         imdb_votes: (row % 3 == 1).then_some(1000),
         genres: genres.iter().map(|&genre| genre.to_owned()).collect(),
+        original_title: (row % 4 == 0).then(|| format!("Film {row}")),
+        countries: vec![["KR", "US"][row % 2].to_owned()],
+        languages: vec![["en", "ko"][row % 2].to_owned()],
+        runtime_minutes: (row % 5 > 0).then_some(80 + (row % 60) as u16),
+        minimum_age: (row % 3 == 0).then_some((row % 18) as u8),
+        adult: (row % 2 == 0).then_some(false),
+        imdb_id: Some(format!("tt{row:07}")),
+        tags: vec![format!("tag {}", row % 7)],
+        alternative_titles: vec![format!("Der Film {row}"), "Le Film".to_owned()],
         ..Movie::new(MovieId::new(&row.to_string()).unwrap(), format!("Movie {row}"))
     }
 }
