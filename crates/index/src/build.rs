@@ -173,12 +173,12 @@ impl Work<'_> {
         let write_seconds = start.elapsed().as_secs_f64();
         let start = Instant::now();
         let directions = directions_of(self.input.movie_factors);
-        let (frozen, checksum) = self.write_graph(&directions, GRAPH)?;
+        let (frozen, checksum) = self.write_graph(self.input.movie_factors, &directions, GRAPH)?;
         checksums.insert(GRAPH.to_owned(), checksum);
         if let Some(users) =
             self.input.user_factors.filter(|users| users.rows() >= self.options.user_graph_from)
         {
-            let (_, checksum) = self.write_graph(&directions_of(users), USER_GRAPH)?;
+            let (_, checksum) = self.write_graph(users, &directions_of(users), USER_GRAPH)?;
             checksums.insert(USER_GRAPH.to_owned(), checksum);
         }
         let graph_seconds = start.elapsed().as_secs_f64();
@@ -236,7 +236,12 @@ impl Work<'_> {
         Ok(checksums)
     }
 
-    fn write_graph(&self, directions: &Directions, name: &str) -> Result<(Frozen, u64), IndexError> {
+    fn write_graph(
+        &self,
+        factors: MatrixView<'_>,
+        directions: &Directions,
+        name: &str,
+    ) -> Result<(Frozen, u64), IndexError> {
         let vectors = directions.vectors.view();
         // Movies of like id are often alike; the first thousand should be spread over all.
         let mut order: Vec<u32> = (0..vectors.rows() as u32).collect();

@@ -79,15 +79,6 @@ pub(crate) fn write_graph(
     write_container(path, KIND, &sections)
 }
 
-/// What a search on the graph took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Walk {
-    /// Nodes scored.
-    pub(crate) scored: usize,
-    /// Whether it went on to its end.
-    pub(crate) complete: bool,
-}
-
 /// An open graph, of which every number was checked.
 #[derive(Debug)]
 pub(crate) struct Graph {
@@ -241,6 +232,14 @@ impl Graph {
         walk
     }
 
+    /// How many neighbours a node has, and how many of them are allowed.
+    pub(crate) fn allowed_around(&self, node: u32, allowed: &Allowed) -> (usize, usize) {
+        let links = range_of(&self.offsets, &self.links, node);
+        let members = |other| range_of(&self.member_offsets, &self.members, other);
+        let is_allowed = |&&other: &&u32| members(other).iter().any(|&movie| allowed.contains(movie));
+        (links.len(), links.iter().filter(is_allowed).count())
+    }
+
     fn check_members(&self, container: &Container) -> Result<(), IndexError> {
         let section = || "members".to_owned();
         let contradiction =
@@ -391,7 +390,7 @@ mod tests {
             cinedex_vectors::scale(row as f32, rows.row_mut(row));
         }
         let graph = graph(&rows, 20);
-        assert_eq!((graph.node_count(), graph.embedded().len()), (100, 120));
+        assert_eq!((graph.node_count(), graph.members.len()), (100, 120));
         let product = Seek { metric: Metric::InnerProduct, ..seek(&first, 8) };
         let best: Vec<u32> =
             found(&graph, &rows, &product, 3, |_| true).iter().map(|hit| hit.index).collect();

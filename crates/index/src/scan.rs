@@ -17,7 +17,7 @@ use cinedex_vectors::{CodesView, MatrixView, Scored, TopK, code_stride, dot_f64,
 use self::search::{Scratch, Search};
 use crate::container::{Container, Section, SectionData, write_container};
 use crate::error::Fault;
-use crate::input::{for_metric, is_sensible, norm_of};
+use crate::input::{is_sensible, norm_of};
 use crate::{Allowed, FileEntry, IndexError};
 
 const KIND: &str = "scan";

@@ -135,15 +135,6 @@ fn movie(row: usize) -> Movie {
         imdb_rating: (row % 3 == 1).then_some(6.5),
         imdb_votes: (row % 3 == 1).then_some(1000),
         genres: genres.iter().map(|&genre| genre.to_owned()).collect(),
-        original_title: (row % 4 == 0).then(|| format!("Film {row}")),
-        countries: vec![["KR", "US"][row % 2].to_owned()],
-        languages: vec![["en", "ko"][row % 2].to_owned()],
-        runtime_minutes: (row % 5 > 0).then_some(80 + (row % 60) as u16),
-        minimum_age: (row % 3 == 0).then_some((row % 18) as u8),
-        adult: (row % 2 == 0).then_some(false),
-        imdb_id: Some(format!("tt{row:07}")),
-        tags: vec![format!("tag {}", row % 7)],
-        alternative_titles: vec![format!("Der Film {row}"), "Le Film".to_owned()],
         ..Movie::new(MovieId::new(&row.to_string()).unwrap(), format!("Movie {row}"))
     }
 }
