@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use cinedex_domain::{Metric, Progress, Step};
+use cinedex_domain::{Progress, Step};
 use cinedex_storage::{AtomicDirectory, sha256_bytes, sha256_file};
 use cinedex_vectors::{Matrix, MatrixView};
 use rand::SeedableRng;
@@ -17,19 +17,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::bundle::{
     CATALOGUE, FACTORS, FACTORS_KIND, GRAPH, HISTORIES, POPULARITY, SCAN, USER_FACTORS, USER_FACTORS_KIND,
-    USERS,
+    USER_GRAPH, USER_SCAN, USERS,
 };
-use crate::calibrate::{calibrate, genre_sets};
+use crate::calibrate::{Subjects, calibrate, genre_sets};
 use crate::catalogue::write_catalogue;
-use crate::container::{SectionData, write_container};
+use crate::container::{Container, SectionData, write_container};
 use crate::error::InputFault;
-use crate::freeze::{Frozen, freeze, permuted};
-use crate::graph::{Graph, Members, NO_NODE, write_graph};
+use crate::freeze::{Frozen, freeze};
+use crate::graph::{Members, NO_NODE, write_graph};
 use crate::hnsw::build_graph;
 use crate::input::{check_input, norm_of};
 use crate::manifest::{FORMAT_VERSION, MANIFEST};
 use crate::popularity::write_popularity;
-use crate::scan::{Scan, write_scan};
+use crate::refine::Refinement;
+use crate::scan::write_scan;
 use crate::searcher::Searcher;
 use crate::users::{write_histories, write_users};
 use crate::{
@@ -40,9 +41,9 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BuildOptions {
-    /// Links of a node in each layer, twice as many in the lowest: 4 to 64.
+    /// Half of the links that a node may have: 4 to 64.
     pub connections: usize,
-    /// Candidates kept while a node is linked: 8 to 2000.
+    /// Candidates kept while a node's links are chosen: 8 to 2000.
     pub ef_construction: usize,
     /// Threads; 0: as many as there are processors. With 1 the graph is the same each time.
     pub threads: usize,
@@ -52,6 +53,9 @@ pub struct BuildOptions {
     pub recall_queries: usize,
     /// Share of the exact best that the graph must find to be asked, .5 to 1; with 1 every answer is exact.
     pub target_recall: f64,
+    /// Users from whom on a graph is built over them too; with fewer, their neighbours are found by the exact scan in less time
+    /// than matters.
+    pub user_graph_from: usize,
 }
 
 impl Default for BuildOptions {
@@ -63,6 +67,7 @@ impl Default for BuildOptions {
             seed: 42,
             recall_queries: 500,
             target_recall: 0.99,
+            user_graph_from: 100_000,
         }
     }
 }
@@ -168,8 +173,14 @@ impl Work<'_> {
         let write_seconds = start.elapsed().as_secs_f64();
         let start = Instant::now();
         let directions = directions_of(self.input.movie_factors);
-        let (frozen, checksum) = self.write_graph(&directions)?;
+        let (frozen, checksum) = self.write_graph(self.input.movie_factors, &directions, GRAPH)?;
         checksums.insert(GRAPH.to_owned(), checksum);
+        if let Some(users) =
+            self.input.user_factors.filter(|users| users.rows() >= self.options.user_graph_from)
+        {
+            let (_, checksum) = self.write_graph(users, &directions_of(users), USER_GRAPH)?;
+            checksums.insert(USER_GRAPH.to_owned(), checksum);
+        }
         let graph_seconds = start.elapsed().as_secs_f64();
         if self.cancel.load(Ordering::Relaxed) {
             return Err(IndexError::Cancelled);
@@ -186,7 +197,7 @@ impl Work<'_> {
             history_entries: self.input.histories.movies.len() as u64,
             places: self.input.popularity.places.len() as u64,
             graph_nodes: frozen.old.len() as u64,
-            graph_links: frozen.layers.first().map_or(0, |layer| layer.links.len() as u64),
+            graph_links: frozen.links.len() as u64,
             relinked_nodes: frozen.relinked as u64,
         };
         let build = BuildFigures { graph_seconds, write_seconds, calibration_seconds };
@@ -200,7 +211,7 @@ impl Work<'_> {
         let mut checksums = BTreeMap::new();
         let mut wrote = |name: &str, checksum: u64| {
             checksums.insert(name.to_owned(), checksum);
-            (self.progress)(Step::new("writing tables", checksums.len() as u64, Some(7)));
+            (self.progress)(Step::new("writing tables", checksums.len() as u64, Some(8)));
         };
         wrote(CATALOGUE, write_catalogue(&path(CATALOGUE), input.movies)?);
         let mut factors = vec![
@@ -212,17 +223,12 @@ impl Work<'_> {
             factors.push(SectionData::new("unit_gramian", gramian.as_slice()));
         }
         wrote(FACTORS, write_container(&path(FACTORS), FACTORS_KIND, &factors)?);
-        wrote(
-            SCAN,
-            match input.settings.metric {
-                Metric::InnerProduct => write_scan(&path(SCAN), input.movie_factors)?,
-                Metric::Cosine => write_scan(&path(SCAN), normalized(input.movie_factors).view())?,
-            },
-        );
+        wrote(SCAN, write_scan(&path(SCAN), input.movie_factors)?);
         wrote(USERS, write_users(&path(USERS), input.users, input.locations)?);
         if let Some(factors) = input.user_factors {
             let sections = [SectionData::new("factors", factors.as_slice())];
             wrote(USER_FACTORS, write_container(&path(USER_FACTORS), USER_FACTORS_KIND, &sections)?);
+            wrote(USER_SCAN, write_scan(&path(USER_SCAN), factors)?);
         }
         wrote(HISTORIES, write_histories(&path(HISTORIES), input.histories)?);
         let popularity = write_popularity(&path(POPULARITY), input.popularity, input.recent_counts)?;
@@ -230,14 +236,19 @@ impl Work<'_> {
         Ok(checksums)
     }
 
-    fn write_graph(&self, directions: &Directions) -> Result<(Frozen, u64), IndexError> {
+    fn write_graph(
+        &self,
+        factors: MatrixView<'_>,
+        directions: &Directions,
+        name: &str,
+    ) -> Result<(Frozen, u64), IndexError> {
         let vectors = directions.vectors.view();
         // Movies of like id are often alike; the first thousand should be spread over all.
         let mut order: Vec<u32> = (0..vectors.rows() as u32).collect();
         order.shuffle(&mut ChaCha8Rng::seed_from_u64(self.options.seed));
-        let BuildOptions { connections, ef_construction, .. } = *self.options;
-        let raw = build_graph(vectors, &order, connections, ef_construction, self.progress, self.cancel)?;
-        let frozen = freeze(raw, vectors, connections);
+        let raw = build_graph(vectors, &order, self.progress, self.cancel)?;
+        let refinement = Refinement::new(self.options.connections, self.options.ef_construction);
+        let frozen = freeze(&raw, vectors, &refinement, self.progress, self.cancel)?;
         let mut new = vec![NO_NODE; vectors.rows()];
         for (number, &node) in (0..).zip(&frozen.old) {
             new[node as usize] = number;
@@ -245,23 +256,42 @@ impl Work<'_> {
         let renumbered = |&node: &u32| if node == NO_NODE { NO_NODE } else { new[node as usize] };
         let node_of_movie = directions.node_of_movie.iter().map(renumbered).collect();
         let members = Members::new(node_of_movie, vectors.rows());
-        let path = self.directory.join(GRAPH);
-        let checksum = write_graph(&path, &frozen, permuted(vectors, &frozen.old).view(), &members)?;
+        let norms: Vec<f32> = (0..factors.rows()).map(|row| norm_of(factors.row(row)) as f32).collect();
+        let checksum = write_graph(&self.directory.join(name), &frozen, &members, &norms)?;
         Ok((frozen, checksum))
     }
 
     /// Measures the files as they will be served.
     fn measure(&self, checksums: &BTreeMap<String, u64>) -> Result<Calibration, IndexError> {
-        let (movies, dimension) = (self.input.movies.len(), self.input.settings.dimension);
-        let path = |name: &str| self.directory.join(name);
-        let entry = |name: &str| entry_of(&path(name), checksums[name]);
-        let graph = Graph::open(&path(GRAPH), &entry(GRAPH)?, movies, dimension)?;
-        let scan = Scan::open(&path(SCAN), &entry(SCAN)?, movies, dimension)?;
-        let searcher = Searcher::new(scan, graph, movies);
-        let genres =
-            genre_sets(self.input.movies.iter().map(|movie| movie.genres.iter().map(String::as_str)));
-        let (users, metric) = (self.input.user_factors, self.input.settings.metric);
-        Ok(calibrate(&searcher, users, metric, &genres, self.options))
+        let input = self.input;
+        let genres = genre_sets(input.movies.iter().map(|movie| movie.genres.iter().map(String::as_str)));
+        let films = self.searcher(checksums, FACTORS_KIND, [FACTORS, SCAN, GRAPH], input.movies.len())?;
+        let names = [USER_FACTORS, USER_SCAN, USER_GRAPH];
+        let people = |_| self.searcher(checksums, USER_FACTORS_KIND, names, input.users.len());
+        let people = input.user_factors.map(people).transpose()?;
+        let subjects = Subjects { films: &films, people: people.as_ref(), genres: &genres };
+        Ok(calibrate(&subjects, input.settings.metric, self.options))
+    }
+
+    fn searcher(
+        &self,
+        checksums: &BTreeMap<String, u64>,
+        kind: &'static str,
+        [factors, scan, graph]: [&str; 3],
+        rows: usize,
+    ) -> Result<Searcher, IndexError> {
+        let dimension = self.input.settings.dimension;
+        let file = |name: &str| {
+            let path = self.directory.join(name);
+            entry_of(&path, checksums[name]).map(|entry| (path, entry))
+        };
+        let factors = file(factors)?;
+        let container = Container::open(&factors.0, kind, &factors.1)?;
+        let rows = container.section_of::<f32>("factors", rows.saturating_mul(dimension))?;
+        let scan = file(scan)?;
+        let graph = checksums.contains_key(graph).then(|| file(graph)).transpose()?;
+        let graph = graph.as_ref().map(|(path, entry)| (path.as_path(), entry));
+        Searcher::open(rows, dimension, (&scan.0, &scan.1), graph)
     }
 
     /// Writes the manifest, of which the version follows.

@@ -6,15 +6,11 @@ use cinedex_domain::{Location, Metric, ModelSettings, MovieFilter, MovieIndex, U
 use cinedex_vectors::{MatrixView, Scored};
 use serde::{Deserialize, Serialize};
 
-use crate::calibrate::{calibrate, genre_sets};
+use crate::calibrate::{Subjects, calibrate, genre_sets};
 use crate::catalogue::{Catalogue, MovieView};
 use crate::container::{Container, Section};
 use crate::error::Fault;
-use crate::graph::Graph;
-use crate::input::norm_of;
-use crate::planner::Strategy;
-use crate::scan::Scan;
-use crate::searcher::{Query, Searcher};
+use crate::searcher::Searcher;
 use crate::users::{StoredHistories, Users};
 use crate::{Allowed, Calibration, FileEntry, IndexError, Manifest, PopularityIndex, UnknownGenre, Version};
 
@@ -24,14 +20,16 @@ pub(crate) const SCAN: &str = "scan.bin";
 pub(crate) const GRAPH: &str = "graph.bin";
 pub(crate) const USERS: &str = "users.bin";
 pub(crate) const USER_FACTORS: &str = "user_factors.bin";
+pub(crate) const USER_SCAN: &str = "user_scan.bin";
+pub(crate) const USER_GRAPH: &str = "user_graph.bin";
 pub(crate) const HISTORIES: &str = "histories.bin";
 pub(crate) const POPULARITY: &str = "popularity.bin";
 pub(crate) const FACTORS_KIND: &str = "movie_factors";
 pub(crate) const USER_FACTORS_KIND: &str = "user_factors";
 
 /// Every file that a bundle can have.
-pub(crate) const FILES: [&str; 8] =
-    [CATALOGUE, FACTORS, SCAN, GRAPH, USERS, USER_FACTORS, HISTORIES, POPULARITY];
+pub(crate) const FILES: [&str; 10] =
+    [CATALOGUE, FACTORS, SCAN, GRAPH, USERS, USER_FACTORS, USER_SCAN, USER_GRAPH, HISTORIES, POPULARITY];
 
 /// Which index answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -101,7 +99,8 @@ pub struct Bundle {
     mean: Section<f32>,
     /// For a cosine model only.
     unit_gramian: Option<Section<f32>>,
-    searcher: Searcher,
+    films: Searcher,
+    people: Option<Searcher>,
     users: Users,
     user_factors: Option<Section<f32>>,
     histories: StoredHistories,
@@ -143,11 +142,6 @@ impl Bundle {
     /// `movie_count × dimension`; a row of zeros is a movie without an embedding.
     pub fn movie_factors(&self) -> MatrixView<'_> {
         MatrixView::new(&self.factors, self.settings().dimension)
-    }
-
-    /// Whether a movie has an embedding. Panics if the movie is of another bundle.
-    pub fn has_embedding(&self, movie: MovieIndex) -> bool {
-        self.searcher.embedded().contains(movie.0)
     }
 
     /// `dimension × dimension`: the sum over movies of `y yᵀ`.
@@ -207,80 +201,6 @@ impl Bundle {
         self.catalogue.allowed(filter)
     }
 
-    /// The `k` allowed movies of highest cosine to `movie`, itself left out: never fewer than `k` where `k` allowed movies have
-    /// an embedding. A movie without an embedding resembles nothing. Panics if `allowed` is of another bundle.
-    pub fn similar(&self, movie: MovieIndex, k: usize, allowed: &Allowed) -> Retrieved {
-        let planner = &self.manifest.calibration.similar.planner;
-        let search = |query: &Query<'_>| self.searcher.search(query, k, allowed, planner);
-        self.similar_query(movie).map_or(NOTHING, |query| search(&query))
-    }
-
-    /// The same by a given strategy, whatever the planner says.
-    pub fn similar_by(
-        &self,
-        movie: MovieIndex,
-        k: usize,
-        allowed: &Allowed,
-        strategy: Strategy,
-    ) -> Retrieved {
-        let search = |query: &Query<'_>| self.searcher.search_by(query, k, allowed, strategy);
-        self.similar_query(movie).map_or(NOTHING, |query| search(&query))
-    }
-
-    /// What the planner would have [`Bundle::similar`] do first.
-    pub fn plan_similar(&self, movie: MovieIndex, k: usize, allowed: &Allowed) -> Strategy {
-        let planner = &self.manifest.calibration.similar.planner;
-        let plan = |query: &Query<'_>| self.searcher.plan(query, k, allowed, planner).strategy;
-        self.similar_query(movie).map_or(Strategy::Each, |query| plan(&query))
-    }
-
-    /// The `k` allowed movies that score highest for a user's vector (by inner product; by cosine where the model says so):
-    /// never fewer than `k` where `k` are allowed. Movies without an embedding come last. A vector of another length or with a
-    /// number that is not finite finds nothing. Panics if `allowed` is of another bundle.
-    pub fn for_user(&self, vector: &[f32], k: usize, allowed: &Allowed) -> Retrieved {
-        let planner = &self.manifest.calibration.for_user.planner;
-        self.for_vector(vector, k, allowed, |query| self.searcher.search(query, k, allowed, planner))
-    }
-
-    /// The same by a given strategy, whatever the planner says.
-    pub fn for_user_by(&self, vector: &[f32], k: usize, allowed: &Allowed, strategy: Strategy) -> Retrieved {
-        self.for_vector(vector, k, allowed, |query| self.searcher.search_by(query, k, allowed, strategy))
-    }
-
-    /// What the planner would have [`Bundle::for_user`] do first.
-    pub fn plan_for_user(&self, vector: &[f32], k: usize, allowed: &Allowed) -> Strategy {
-        let query = Query { metric: self.settings().metric, vector, row: None };
-        self.searcher.plan(&query, k, allowed, &self.manifest.calibration.for_user.planner).strategy
-    }
-
-    fn similar_query(&self, movie: MovieIndex) -> Option<Query<'_>> {
-        let vector = self.searcher.unit(movie.0)?;
-        Some(Query { metric: Metric::Cosine, vector, row: Some(movie.0) })
-    }
-
-    fn for_vector(
-        &self,
-        vector: &[f32],
-        k: usize,
-        allowed: &Allowed,
-        search: impl Fn(&Query<'_>) -> Retrieved,
-    ) -> Retrieved {
-        if !self.searcher.is_searchable(vector) {
-            return NOTHING;
-        }
-        let metric = self.settings().metric;
-        let unit = (metric == Metric::Cosine).then(|| unit_of(vector));
-        let mut found = search(&Query { metric, vector: unit.as_deref().unwrap_or(vector), row: None });
-        let missing = k.min(allowed.count()) - found.items.len();
-        if missing > 0 {
-            let score = found.items.last().map_or(0.0, |last| last.score.min(0.0));
-            let embedded = self.searcher.embedded();
-            let rest = allowed.iter().filter(|&movie| !embedded.contains(movie)).take(missing);
-            found.items.extend(rest.map(|index| Scored { index, score }));
-        }
-        found
-    }
-
     /// Opens and checks a version's directory; files are read by as many threads as there are processors.
     pub(crate) fn open(directory: &Path, version: &Version) -> Result<Self, IndexError> {
         let manifest = Manifest::read(directory, version)?;
@@ -290,19 +210,18 @@ impl Bundle {
             return Err(files.malformed("settings.dimension is 0"));
         }
         let (count, user_count) = (files.count_of_movies()?, files.count_of_users()?);
-        let ((catalogue, vectors), ((scan, graph), people)) = rayon::join(
-            || rayon::join(|| files.read_catalogue(count), || files.read_factors(count, dimension)),
+        let (catalogue, (films, people)) = rayon::join(
+            || files.read_catalogue(count),
             || {
-                let indexes = || {
-                    rayon::join(|| files.read_scan(count, dimension), || files.read_graph(count, dimension))
-                };
-                rayon::join(indexes, || files.read_people(user_count, count, dimension))
+                rayon::join(
+                    || files.read_films(count, dimension),
+                    || files.read_people(user_count, count, dimension),
+                )
             },
         );
         let catalogue = catalogue?;
-        let MovieVectors { factors, gramian, mean, unit_gramian } = vectors?;
-        let People { users, user_factors, histories, popularity } = people?;
-        let searcher = Searcher::new(scan?, graph?, count);
+        let (MovieVectors { factors, gramian, mean, unit_gramian }, films) = films?;
+        let (People { users, user_factors, histories, popularity }, people) = people?;
         Ok(Self {
             version: version.clone(),
             catalogue,
@@ -310,7 +229,8 @@ impl Bundle {
             gramian,
             mean,
             unit_gramian,
-            searcher,
+            films,
+            people,
             users,
             user_factors,
             histories,
@@ -329,18 +249,19 @@ impl Bundle {
     pub(crate) fn measure(&self) -> Calibration {
         let genres = |movie| self.movie(MovieIndex(movie)).genres().iter();
         let genres = genre_sets((0..self.movie_count() as u32).map(genres));
-        let users = self.user_factors();
-        calibrate(&self.searcher, users, self.settings().metric, &genres, &self.manifest.parameters)
+        let subjects = Subjects { films: &self.films, people: self.people.as_ref(), genres: &genres };
+        calibrate(&subjects, self.settings().metric, &self.manifest.parameters)
     }
-}
 
-const NOTHING: Retrieved = Retrieved { items: Vec::new(), retrieval: Retrieval::Exact };
+    /// Films by their vectors.
+    pub(crate) fn films(&self) -> &Searcher {
+        &self.films
+    }
 
-/// At length 1; a vector of zeros stays.
-fn unit_of(vector: &[f32]) -> Vec<f32> {
-    let norm = norm_of(vector);
-    let divisor = if norm > 0.0 { norm } else { 1.0 };
-    vector.iter().map(|&value| (f64::from(value) / divisor) as f32).collect()
+    /// Users by their vectors; `None` without user factors.
+    pub(crate) fn people(&self) -> Option<&Searcher> {
+        self.people.as_ref()
+    }
 }
 
 /// What `movie_factors.bin` holds.
@@ -402,14 +323,10 @@ impl Files<'_> {
         Catalogue::open(&path, entry, count)
     }
 
-    fn read_scan(&self, count: usize, dimension: usize) -> Result<Scan, IndexError> {
-        let (path, entry) = self.entry(SCAN)?;
-        Scan::open(&path, entry, count, dimension)
-    }
-
-    fn read_graph(&self, count: usize, dimension: usize) -> Result<Graph, IndexError> {
-        let (path, entry) = self.entry(GRAPH)?;
-        Graph::open(&path, entry, count, dimension)
+    fn read_films(&self, count: usize, dimension: usize) -> Result<(MovieVectors, Searcher), IndexError> {
+        let vectors = self.read_factors(count, dimension)?;
+        let searcher = self.open_searcher([SCAN, GRAPH], vectors.factors.clone(), dimension)?;
+        Ok((vectors, searcher))
     }
 
     fn read_people(
@@ -417,7 +334,7 @@ impl Files<'_> {
         user_count: usize,
         movie_count: usize,
         dimension: usize,
-    ) -> Result<People, IndexError> {
+    ) -> Result<(People, Option<Searcher>), IndexError> {
         let (path, entry) = self.entry(USERS)?;
         let users = Users::open(&path, entry, user_count)?;
         let user_factors = self.read_user_factors(user_count, dimension)?;
@@ -425,7 +342,10 @@ impl Files<'_> {
         let histories = StoredHistories::open(&path, entry, user_count, movie_count)?;
         let (path, entry) = self.entry(POPULARITY)?;
         let popularity = PopularityIndex::open(&path, entry, movie_count)?;
-        Ok(People { users, user_factors, histories, popularity })
+        let open =
+            |factors: &Section<f32>| self.open_searcher([USER_SCAN, USER_GRAPH], factors.clone(), dimension);
+        let searcher = user_factors.as_ref().map(open).transpose()?;
+        Ok((People { users, user_factors, histories, popularity }, searcher))
     }
 
     fn read_factors(&self, movies: usize, dimension: usize) -> Result<MovieVectors, IndexError> {
@@ -446,6 +366,21 @@ impl Files<'_> {
                 Metric::Cosine => Some(read("unit_gramian", dimension)?),
             },
         })
+    }
+
+    /// A scan and, where the bundle has it, a graph over `rows`.
+    fn open_searcher(
+        &self,
+        [scan, graph]: [&'static str; 2],
+        rows: Section<f32>,
+        dimension: usize,
+    ) -> Result<Searcher, IndexError> {
+        let scan = self.entry(scan)?;
+        // Films always have a graph, users where there are many.
+        let there = graph == GRAPH || self.manifest.files.contains_key(graph);
+        let graph = there.then(|| self.entry(graph)).transpose()?;
+        let graph = graph.as_ref().map(|(path, entry)| (path.as_path(), *entry));
+        Searcher::open(rows, dimension, (&scan.0, scan.1), graph)
     }
 
     fn read_user_factors(&self, users: usize, dimension: usize) -> Result<Option<Section<f32>>, IndexError> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use cinedex_domain::Metric;
-use cinedex_vectors::{Matrix, MatrixView, Scored, axpy, dot, norm, normalize};
+use cinedex_vectors::{Scored, axpy, dot, norm};
 use rand::seq::IteratorRandom;
 use rand::seq::index::sample;
 use rand::{RngExt, SeedableRng};
@@ -16,6 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use crate::calibration::{Breadth, Cell, FilterKind, GraphFigures, Measured};
+use crate::input::for_metric;
 use crate::planner::{CostCurve, CostPoint, Planner, Strategy};
 use crate::searcher::{Query, Searcher};
 use crate::{Allowed, BuildOptions, Calibration, Retrieval};
@@ -37,43 +38,46 @@ const EXACT_ROWS: usize = 200_000_000;
 /// Rows behind the mean direction of a genre at most.
 const CENTRE_ROWS: usize = 1000;
 
-/// Measures all questions about films. `users` are vectors of users, `genres` filters that people use.
-pub(crate) fn calibrate(
-    searcher: &Searcher,
-    users: Option<MatrixView<'_>>,
-    metric: Metric,
-    genres: &[Allowed],
-    options: &BuildOptions,
-) -> Calibration {
-    let mut generator = ChaCha8Rng::seed_from_u64(options.seed);
-    let rows = searcher.embedded();
-    let count = options.recall_queries.min((EXACT_ROWS / rows.count().max(1)).max(100));
-    let films: Vec<u32> = rows.iter().sample(&mut generator, count);
-    let film =
-        |row: &u32| Some(Query { metric: Metric::Cosine, vector: searcher.unit(*row)?, row: Some(*row) });
-    let films = films.iter().filter_map(film).collect();
-    let vectors =
-        users.map_or_else(|| Matrix::zeros(0, 1), |users| drawn_users(users, metric, count, &mut generator));
-    let vectors =
-        (0..vectors.rows()).map(|row| Query { metric, vector: vectors.row(row), row: None }).collect();
-    let mut measure =
-        |queries| Sample { searcher, queries, genres: Some(genres) }.measure(options, &mut generator);
-    Calibration { similar: measure(films), for_user: measure(vectors), neighbors: Measured::default() }
+/// What there is to measure.
+pub(crate) struct Subjects<'a> {
+    pub(crate) films: &'a Searcher,
+    pub(crate) people: Option<&'a Searcher>,
+    /// Filters that people use.
+    pub(crate) genres: &'a [Allowed],
 }
 
-/// Vectors of users, drawn from those who have one; of length 1 where the model compares by the cosine.
-fn drawn_users(users: MatrixView<'_>, metric: Metric, count: usize, generator: &mut ChaCha8Rng) -> Matrix {
-    let drawn = sample(generator, users.rows(), count.min(users.rows()));
-    let some = |row: &usize| users.row(*row).iter().any(|&value| value != 0.0);
-    let drawn: Vec<usize> = drawn.into_iter().filter(some).collect();
-    let mut vectors = Matrix::zeros(drawn.len(), users.dimension());
-    for (row, &user) in drawn.iter().enumerate() {
-        vectors.row_mut(row).copy_from_slice(users.row(user));
-        if metric == Metric::Cosine {
-            normalize(vectors.row_mut(row));
-        }
-    }
-    vectors
+/// Measures all questions. `metric` is the model's. Runs on the caller's rayon pool; timings are of one thread.
+pub(crate) fn calibrate(subjects: &Subjects<'_>, metric: Metric, options: &BuildOptions) -> Calibration {
+    let Subjects { films, people, genres } = *subjects;
+    let mut generator = ChaCha8Rng::seed_from_u64(options.seed);
+    let mut like = |searcher: &Searcher, genres| {
+        let drawn = drawn_rows(searcher, searcher, options, &mut generator);
+        let query = |(row, vector)| Query { metric: Metric::Cosine, vector, row: Some(row) };
+        let queries = drawn.iter().map(|(row, vector)| query((*row, &vector[..]))).collect();
+        Sample { searcher, queries, genres }.measure(options, &mut generator)
+    };
+    let similar = like(films, Some(genres));
+    let neighbors = people.map(|people| like(people, None)).unwrap_or_default();
+    let for_user = people.map(|people| {
+        let drawn = drawn_rows(people, films, options, &mut generator);
+        let drawn: Vec<Vec<f32>> =
+            drawn.iter().map(|(row, _)| for_metric(metric, people.scan().row(*row))).collect();
+        let queries = drawn.iter().map(|vector| Query { metric, vector, row: None }).collect();
+        Sample { searcher: films, queries, genres: Some(genres) }.measure(options, &mut generator)
+    });
+    Calibration { similar, for_user: for_user.unwrap_or_default(), neighbors }
+}
+
+/// Rows that have a vector, with it at length 1: fewer where what they are to be compared with is large.
+fn drawn_rows(
+    from: &Searcher,
+    compared: &Searcher,
+    options: &BuildOptions,
+    generator: &mut ChaCha8Rng,
+) -> Vec<(u32, Vec<f32>)> {
+    let affordable = (EXACT_ROWS / compared.embedded().count().max(1)).max(TIMED);
+    let drawn = from.embedded().iter().sample(generator, options.recall_queries.min(affordable));
+    drawn.into_iter().filter_map(|row| Some((row, from.unit(row)?))).collect()
 }
 
 /// The films of each genre.
@@ -202,10 +206,10 @@ impl Sample<'_> {
         let mut found: Vec<Arc<Allowed>> = near.into_iter().take(GENRES).cloned().map(Arc::new).collect();
         let embedded: Vec<u32> = self.searcher.embedded().iter().collect();
         while found.len() < GENRES {
-            let centre = self.searcher.unit(embedded[generator.random_range(0..embedded.len())]);
-            let centre = centre.expect("it is embedded");
-            let mut order: Vec<(f32, u32)> =
-                embedded.par_iter().map(|&row| (-self.likeness(row, centre), row)).collect();
+            let Some(centre) = self.searcher.unit(embedded[generator.random_range(0..embedded.len())]) else {
+                continue;
+            };
+            let mut order = self.likeness_of_all(&embedded, &centre);
             let count = count_of(share, rows).min(order.len());
             order.select_nth_unstable_by(count - 1, |left, right| left.0.total_cmp(&right.0));
             let mut around = Allowed::none(rows);
@@ -215,8 +219,14 @@ impl Sample<'_> {
         found
     }
 
-    fn likeness(&self, row: u32, centre: &[f32]) -> f32 {
-        self.searcher.unit(row).map_or(0.0, |unit| dot(unit, centre))
+    /// Cosine to a direction, negated, and row.
+    fn likeness_of_all(&self, rows: &[u32], centre: &[f32]) -> Vec<(f32, u32)> {
+        let score = |rows: &[u32]| {
+            let mut scores = vec![0.0; rows.len()];
+            self.searcher.scan().scores_of(Metric::Cosine, centre, rows, &mut scores);
+            scores.into_iter().map(|score| -score).zip(rows.iter().copied()).collect::<Vec<_>>()
+        };
+        rows.par_chunks(4096).flat_map_iter(score).collect()
     }
 
     /// The queries by descending cosine to the mean direction of a set.
@@ -224,7 +234,7 @@ impl Sample<'_> {
         let mut centre = vec![0.0; queries[0].vector.len()];
         let step = set.count().div_ceil(CENTRE_ROWS).max(1);
         for unit in set.iter().step_by(step).filter_map(|row| self.searcher.unit(row)) {
-            axpy(1.0, unit, &mut centre);
+            axpy(1.0, &unit, &mut centre);
         }
         let likeness =
             |query: &Query<'_>| dot(query.vector, &centre) / norm(query.vector).max(f32::MIN_POSITIVE);
@@ -236,7 +246,7 @@ impl Sample<'_> {
     /// From narrow to wide, until both recalls reach the target.
     fn breadths(&self, tasks: &[Task<'_>], target: f64) -> Vec<Breadth> {
         let mut tried = Vec::new();
-        if self.searcher.graph().node_count() == 0 {
+        if !self.searcher.has_graph() {
             return tried;
         }
         for ef in BREADTHS {

@@ -162,10 +162,15 @@ impl Container {
     }
 
     /// Offsets of `rows` rows into `end` elements: they begin at 0, never descend, and end at `end`.
-    pub(crate) fn offsets(&self, name: &str, rows: usize, end: usize) -> Result<Section<u64>, IndexError> {
-        let offsets = self.section_of::<u64>(name, rows + 1)?;
+    pub(crate) fn offsets<T: Element + Into<u64> + PartialOrd>(
+        &self,
+        name: &str,
+        rows: usize,
+        end: usize,
+    ) -> Result<Section<T>, IndexError> {
+        let offsets = self.section_of::<T>(name, rows + 1)?;
         let fault = |position| Err(self.fault(Fault::Offsets { section: name.to_owned(), position }));
-        if offsets[0] != 0 {
+        if offsets[0].into() != 0 {
             return fault(0);
         }
         // Without an early end it is done several at a time.
@@ -173,7 +178,7 @@ impl Container {
         if descends && let Some(position) = offsets.windows(2).position(|pair| pair[0] > pair[1]) {
             return fault(position + 1);
         }
-        if offsets[rows] == end as u64 { Ok(offsets) } else { fault(rows) }
+        if offsets[rows].into() == end as u64 { Ok(offsets) } else { fault(rows) }
     }
 
     /// Checks that every number is below `limit`.

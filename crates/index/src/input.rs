@@ -160,6 +160,13 @@ pub(crate) fn norm_of(row: &[f32]) -> f64 {
     row.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt()
 }
 
+/// A query as a metric compares it: by cosine it has length 1, unless it is zero.
+pub(crate) fn for_metric(metric: Metric, query: &[f32]) -> Vec<f32> {
+    let norm = norm_of(query);
+    let divisor = if metric == Metric::Cosine && norm > 0.0 { norm } else { 1.0 };
+    query.iter().map(|&value| (f64::from(value) / divisor) as f32).collect()
+}
+
 /// Whether a vector of this length can be searched; not if the length is not a number.
 pub(crate) fn is_sensible(norm: f64) -> bool {
     norm <= LARGEST_NORM

@@ -25,6 +25,7 @@
 //! ```
 
 mod allowed;
+mod beam;
 mod build;
 mod bundle;
 mod calibrate;
@@ -41,16 +42,17 @@ mod input;
 mod lists;
 mod manifest;
 mod mapping;
+mod nearest;
 mod numbers;
 mod planner;
 mod popularity;
+mod refine;
 mod root;
 mod scan;
 mod searcher;
 #[cfg(test)]
 mod tests;
 mod text;
-mod user_neighbors;
 mod users;
 mod version;
 

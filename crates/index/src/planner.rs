@@ -28,8 +28,21 @@ pub enum Strategy {
 /// Costs at some sizes; between them they run straight in logarithms, before the first they are as at the first, and after the
 /// last they grow with the size.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "Vec<CostPoint>", into = "Vec<CostPoint>")]
 pub struct CostCurve(Vec<CostPoint>);
+
+impl From<Vec<CostPoint>> for CostCurve {
+    /// What was stored is made to fit as what was measured is.
+    fn from(points: Vec<CostPoint>) -> Self {
+        Self::new(points)
+    }
+}
+
+impl From<CostCurve> for Vec<CostPoint> {
+    fn from(curve: CostCurve) -> Self {
+        curve.0
+    }
+}
 
 /// What one size costs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -45,7 +58,8 @@ impl CostCurve {
     /// From measurements in any order. Equal sizes are averaged, and a cost that falls with the size is noise: the larger size
     /// gets that of the smaller.
     pub(crate) fn new(mut points: Vec<CostPoint>) -> Self {
-        points.retain(|point| point.size > 0.0 && point.microseconds > 0.0);
+        let is_some = |value: f64| value > 0.0 && value.is_finite();
+        points.retain(|point| is_some(point.size) && is_some(point.microseconds));
         points.sort_by(|left, right| left.size.total_cmp(&right.size));
         let mut curve: Vec<CostPoint> = Vec::with_capacity(points.len());
         for group in points.chunk_by(|left, right| right.size <= left.size * 1.02) {

@@ -152,9 +152,12 @@ impl PopularityIndex {
             return found;
         }
         let rates = self.shrunk_rates(place);
-        let mut order: Vec<u32> = (0..rates.len() as u32).collect();
-        // Rates are finite and not negative, and such numbers order as their bits do.
-        order.sort_unstable_by_key(|&index| (std::cmp::Reverse(rates[index as usize].to_bits()), index));
+        // Rates are finite and not negative, and such numbers order as their bits do; sorted as one number with the index they
+        // need no look at other memory.
+        let keyed = (0u64..).zip(&rates).map(|(index, rate)| u64::from(!rate.to_bits()) << 32 | index);
+        let mut keyed: Vec<u64> = keyed.collect();
+        keyed.sort_unstable();
+        let order = keyed.into_iter().map(|key| key as u32).collect();
         let ranked = Arc::new(Ranked { rates: rates.into(), order });
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).insert(place, Arc::clone(&ranked));
         ranked

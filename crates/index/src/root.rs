@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use cinedex_storage::{AtomicDirectory, sha256_file, write_file_atomically};
 
+use crate::bundle::{GRAPH, USER_GRAPH};
 use crate::error::{Fault, excerpt};
 use crate::history::Activations;
 use crate::manifest::{MANIFEST, file_size};
@@ -215,11 +216,15 @@ impl IndexRoot {
         let bundle = self.open(version)?;
         let calibration = bundle.measure();
         let before = &manifest.calibration;
-        let lost = recall_lost(&before.similar, &calibration.similar)
-            .or_else(|| recall_lost(&before.for_user, &calibration.for_user));
-        if let Some((recorded, found)) = lost {
-            let path = self.directory(version).join(crate::bundle::GRAPH);
-            return Err(IndexError::damaged(&path, Fault::Recall { recorded, found }));
+        for (graph, recorded, found) in [
+            (GRAPH, &before.similar, &calibration.similar),
+            (GRAPH, &before.for_user, &calibration.for_user),
+            (USER_GRAPH, &before.neighbors, &calibration.neighbors),
+        ] {
+            if let Some((recorded, found)) = recall_lost(recorded, found) {
+                let path = self.directory(version).join(graph);
+                return Err(IndexError::damaged(&path, Fault::Recall { recorded, found }));
+            }
         }
         let bytes = manifest.files.values().map(|file| file.bytes).sum();
         let (files, recorded) = (manifest.files.len(), manifest.calibration);

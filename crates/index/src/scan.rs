@@ -1,147 +1,261 @@
-//! `scan.bin`: movies by descending length of their vectors, for the exact best inner products. By the Cauchy-Schwarz
-//! inequality no row from some point on can reach the k-th best so far, and there the scan ends.
+//! `scan.bin`: what the exact scan needs beside the vectors themselves, rows by descending length. The vectors are those of
+//! another file, so that they are stored once; here each is coded as bytes.
+//!
+//! One pass over the codes says of every row what it may score at most, by inner product or by cosine alike; only what may
+//! still be among the best `k` is scored in full, and by inner product the scan ends where by the Cauchy-Schwarz inequality no
+//! shorter row can reach the k-th best. Nothing is left out that could enter: recall is 1.
+
+mod search;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
-use cinedex_vectors::{Matrix, MatrixView, Scored, TopK, dot, inner_products};
+use cinedex_domain::Metric;
+use cinedex_vectors::{CodesView, MatrixView, Scored, TopK, code_stride, dot_f64, dots_of, encode, norm};
 
+use self::search::{Scratch, Search};
 use crate::container::{Container, Section, SectionData, write_container};
 use crate::error::Fault;
 use crate::input::{is_sensible, norm_of};
 use crate::{Allowed, FileEntry, IndexError};
 
 const KIND: &str = "scan";
-/// Rows scored at a time.
-const BLOCK: usize = 64;
+/// Rows scored together, one by one.
+const GROUP: usize = 64;
+/// A shorter row's cosine is computed in double precision: its products would vanish.
+const SHORT: f32 = 1e-15;
 
-/// Sorts rows by length and writes them; returns the header's checksum.
+/// Orders rows by length, codes and writes them; returns the header's checksum.
 pub(crate) fn write_scan(path: &Path, rows: MatrixView<'_>) -> Result<u64, IndexError> {
-    let lengths: Vec<f32> = (0..rows.rows()).map(|row| length_of(rows.row(row))).collect();
+    let lengths: Vec<f32> = (0..rows.rows()).map(|row| norm_of(rows.row(row)) as f32).collect();
     let mut order: Vec<u32> = (0..rows.rows() as u32).collect();
     order.sort_by(|&a, &b| lengths[b as usize].total_cmp(&lengths[a as usize]));
-    let mut sorted = Matrix::zeros(rows.rows(), rows.dimension());
-    for (position, &row) in order.iter().enumerate() {
-        sorted.row_mut(position).copy_from_slice(rows.row(row as usize));
+    let stride = code_stride(rows.dimension());
+    let mut codes = vec![0; rows.rows() * stride];
+    let (mut scales, mut errors) = (Vec::with_capacity(order.len()), Vec::with_capacity(order.len()));
+    for (&row, out) in order.iter().zip(codes.chunks_exact_mut(stride)) {
+        let code = encode(rows.row(row as usize), out);
+        scales.push(code.scale);
+        errors.push(code.error);
     }
-    let sorted_lengths: Vec<f32> = order.iter().map(|&row| lengths[row as usize]).collect();
+    let norms: Vec<f32> = order.iter().map(|&row| lengths[row as usize]).collect();
     let sections = [
         SectionData::new("order", &order),
-        SectionData::new("norms", &sorted_lengths),
-        SectionData::new("vectors", sorted.as_slice()),
+        SectionData::new("norms", &norms),
+        SectionData::new("scales", &scales),
+        SectionData::new("errors", &errors),
+        SectionData::new("codes", &codes),
     ];
     write_container(path, KIND, &sections)
 }
 
-/// Exact maximum inner product over all movies.
+/// Exact search of a table of vectors.
 #[derive(Debug)]
 pub(crate) struct Scan {
     dimension: usize,
+    /// The vectors, by row.
+    rows: Section<f32>,
     order: Section<u32>,
     norms: Section<f32>,
-    vectors: Section<f32>,
-    /// Where each movie stands in `order`.
-    position_of: Vec<u32>,
-    /// Rows with a vector; those without stand at the end.
-    embedded: usize,
+    scales: Section<f32>,
+    errors: Section<f32>,
+    codes: Section<u8>,
+    /// Rows that are not zero.
+    embedded: Allowed,
+    /// How many; they stand first in `order`.
+    embedded_count: usize,
 }
 
 impl Scan {
-    /// Opens and checks: every movie once, lengths that are those of the vectors and descend.
+    /// Opens and checks, for the vectors `rows`: every row once, lengths that descend, scales and errors that are some.
     pub(crate) fn open(
         path: &Path,
         entry: &FileEntry,
-        movie_count: usize,
+        rows: Section<f32>,
         dimension: usize,
     ) -> Result<Self, IndexError> {
         let container = Container::open(path, KIND, entry)?;
-        let order = container.section_of::<u32>("order", movie_count)?;
-        let norms = container.section_of::<f32>("norms", movie_count)?;
-        let values = movie_count.saturating_mul(dimension);
-        let vectors = container.section_of::<f32>("vectors", values)?;
-        container.check_below("order", &order, movie_count)?;
-        let mut position_of = vec![u32::MAX; movie_count];
-        for (position, &movie) in order.iter().enumerate() {
-            if std::mem::replace(&mut position_of[movie as usize], position as u32) != u32::MAX {
-                return Err(container.fault(Fault::Order { section: "order".to_owned(), position }));
-            }
-        }
-        for (position, row) in vectors.chunks_exact(dimension).enumerate() {
-            if !is_sensible(norm_of(row)) {
-                let section = "vectors".to_owned();
-                return Err(container.fault(Fault::NotFinite { section, position: position * dimension }));
-            }
-            if norms[position] != length_of(row) {
-                let section = "norms".to_owned();
-                return Err(container.fault(Fault::Contradiction { section, other: "vectors" }));
-            }
-        }
+        let count = rows.len() / dimension;
+        let order = container.section_of::<u32>("order", count)?;
+        container.check_below("order", &order, count)?;
+        let norms = Self::terms(&container, "norms", count)?;
+        let scales = Self::terms(&container, "scales", count)?;
+        let errors = Self::terms(&container, "errors", count)?;
+        let codes = container.section_of::<u8>("codes", count.saturating_mul(code_stride(dimension)))?;
         if let Some(position) = norms.windows(2).position(|pair| pair[0] < pair[1]) {
             return Err(container.fault(Fault::Order { section: "norms".to_owned(), position: position + 1 }));
         }
-        let embedded = norms.partition_point(|&norm| norm > 0.0);
-        Ok(Self { dimension, order, norms, vectors, position_of, embedded })
+        let embedded_count = norms.partition_point(|&norm| norm > 0.0);
+        let (mut seen, mut embedded) = (Allowed::none(count), Allowed::none(count));
+        seen.extend(order.iter().copied());
+        embedded.extend(order[..embedded_count].iter().copied());
+        if seen.count() != count {
+            // As many as there are, but not all of them: one stands twice.
+            return Err(container.fault(Fault::Order { section: "order".to_owned(), position: 0 }));
+        }
+        Ok(Self { dimension, rows, order, norms, scales, errors, codes, embedded, embedded_count })
     }
 
-    /// Whether a movie has a vector. Panics out of range.
-    pub(crate) fn is_embedded(&self, movie: u32) -> bool {
-        (self.position_of[movie as usize] as usize) < self.embedded
+    /// Rows that are not zero.
+    pub(crate) fn embedded(&self) -> &Allowed {
+        &self.embedded
     }
 
-    /// Whether a query can be scored: of the right length and finite, not longer than 1e12.
+    /// The score by which rows are ranked, whoever finds them: by inner product `<q, x>`, by cosine `<q, x> / |x|`, for which
+    /// the query has length 1. Equal rows score equally. Panics if there is no such row or it is zero and compared by cosine.
+    pub(crate) fn score(&self, metric: Metric, query: &[f32], row: u32) -> f32 {
+        let mut score = [0.0];
+        self.scores_of(metric, query, &[row], &mut score);
+        score[0]
+    }
+
+    /// The scores of several rows, into `out`.
+    pub(crate) fn scores_of(&self, metric: Metric, query: &[f32], rows: &[u32], out: &mut [f32]) {
+        let vectors = self.vectors();
+        dots_of(vectors, rows, query, out);
+        if metric == Metric::Cosine {
+            for (&row, score) in rows.iter().zip(out) {
+                *score = cosine(query, vectors.row(row as usize), *score);
+            }
+        }
+    }
+
+    /// As [`search_all`](Self::search_all), by scoring the allowed rows one by one.
+    pub(crate) fn search_each(
+        &self,
+        metric: Metric,
+        query: &[f32],
+        k: usize,
+        allowed: &Allowed,
+    ) -> Vec<Scored> {
+        assert_eq!(allowed.len(), self.order.len(), "the filter is of these rows");
+        if !self.is_searchable(query) {
+            return Vec::new();
+        }
+        let mut top = TopK::new(k);
+        let (mut rows, mut scores) = ([0; GROUP], [0.0; GROUP]);
+        let mut candidates = allowed.iter().filter(|&row| self.embedded.contains(row));
+        loop {
+            let mut count = 0;
+            for (place, row) in rows.iter_mut().zip(&mut candidates) {
+                *place = row;
+                count += 1;
+            }
+            self.scores_of(metric, query, &rows[..count], &mut scores[..count]);
+            for (&row, &score) in rows[..count].iter().zip(&scores) {
+                top.push(row, score);
+            }
+            if count < GROUP {
+                return top.into_sorted();
+            }
+        }
+    }
+
+    /// The `k` allowed rows of highest score that are not zero: descending, ties ascending index; all of them if they are
+    /// fewer; by a pass over all codes. By cosine the query has length 1. A query of another length, with a number that is not finite, or longer than
+    /// 1e12 finds nothing. Panics if `allowed` is over another number of rows.
+    pub(crate) fn search_all(
+        &self,
+        metric: Metric,
+        query: &[f32],
+        k: usize,
+        allowed: &Allowed,
+    ) -> Vec<Scored> {
+        let queries = [query];
+        self.search_together(metric, &queries, k, allowed).pop().unwrap_or_default()
+    }
+
+    /// As [`search_all`](Self::search_all) for each row of `queries`, in one pass that reads the codes once for all.
+    pub(crate) fn search_batch(
+        &self,
+        metric: Metric,
+        queries: MatrixView<'_>,
+        k: usize,
+        allowed: &Allowed,
+    ) -> Vec<Vec<Scored>> {
+        let queries: Vec<&[f32]> = (0..queries.rows()).map(|row| queries.row(row)).collect();
+        self.search_together(metric, &queries, k, allowed)
+    }
+
+    /// Fills up what was [found](Self::search_all) with allowed rows of zeros until there are `k`, ascending; they score less
+    /// than the last found and at most 0.
+    pub(crate) fn complete(&self, mut found: Vec<Scored>, k: usize, allowed: &Allowed) -> Vec<Scored> {
+        let score = found.last().map_or(0.0, |last| last.score.next_down().min(0.0));
+        let rest = allowed.iter().filter(|&row| !self.embedded.contains(row));
+        let missing = k.saturating_sub(found.len());
+        found.extend(rest.take(missing).map(|index| Scored { index, score }));
+        found
+    }
+
+    fn search_together(
+        &self,
+        metric: Metric,
+        queries: &[&[f32]],
+        k: usize,
+        allowed: &Allowed,
+    ) -> Vec<Vec<Scored>> {
+        assert_eq!(allowed.len(), self.order.len(), "the filter is of these rows");
+        let mut scratch = Scratch::default();
+        let mut searches: Vec<Option<Search<'_>>> = queries
+            .iter()
+            .map(|query| {
+                self.is_searchable(query).then(|| Search::new(self, metric, query, TopK::new(k), allowed))
+            })
+            .collect();
+        let mut start = 0;
+        let mut size = search::FIRST_ROWS;
+        while start < self.embedded_count {
+            let end = self.embedded_count.min(start + size);
+            let mut going = false;
+            for search in searches.iter_mut().flatten() {
+                going |= search.advance(start..end, &mut scratch);
+            }
+            if !going {
+                break;
+            }
+            start = end;
+            size = (2 * size).min(search::MOST_ROWS);
+        }
+        searches.into_iter().map(|search| search.map_or_else(Vec::new, Search::into_sorted)).collect()
+    }
+
+    /// Whether a query has this table's length and is itself not too long.
     pub(crate) fn is_searchable(&self, query: &[f32]) -> bool {
         query.len() == self.dimension && is_sensible(norm_of(query))
     }
 
-    /// The `k` allowed movies with a vector of highest inner product: descending, ties ascending index.
-    pub(crate) fn search(&self, query: &[f32], k: usize, allowed: &Allowed) -> Vec<Scored> {
-        let mut top = TopK::new(k);
-        self.score_blocks(query, norm_of(query) as f32, allowed, &mut top);
-        top.into_sorted()
+    /// The vector of a row. Panics out of range.
+    pub(crate) fn row(&self, row: u32) -> &[f32] {
+        self.vectors().row(row as usize)
     }
 
-    /// The same, by scoring the allowed movies one by one.
-    pub(crate) fn search_each(&self, query: &[f32], k: usize, allowed: &Allowed) -> Vec<Scored> {
-        let mut top = TopK::new(k);
-        self.score_each(query, allowed, &mut top);
-        top.into_sorted()
+    fn vectors(&self) -> MatrixView<'_> {
+        MatrixView::new(&self.rows, self.dimension)
     }
 
-    fn score_each(&self, query: &[f32], allowed: &Allowed, top: &mut TopK) {
-        let vectors = MatrixView::new(&self.vectors, self.dimension);
-        for movie in allowed.iter() {
-            let Some(&position) = self.position_of.get(movie as usize) else { return };
-            if (position as usize) < self.embedded {
-                top.push(movie, dot(vectors.row(position as usize), query));
-            }
-        }
+    fn coded(&self) -> CodesView<'_> {
+        CodesView::new(&self.codes, self.dimension)
     }
 
-    fn score_blocks(&self, query: &[f32], length: f32, allowed: &Allowed, top: &mut TopK) {
-        let (order, norms, vectors): (&[u32], &[f32], &[f32]) = (&self.order, &self.norms, &self.vectors);
-        // Rounding of a sum of products is at most this share of the product of the lengths, with room to spare.
-        let rounding = (self.dimension as f32 + 16.0) * f32::EPSILON;
-        let mut scores = [0.0; BLOCK];
-        for start in (0..self.embedded).step_by(BLOCK) {
-            let bound = length * norms[start];
-            if bound * (1.0 + 2.0 * rounding) + f32::MIN_POSITIVE < top.threshold() {
-                break;
-            }
-            let rows = BLOCK.min(self.embedded - start);
-            let block = &vectors[start * self.dimension..(start + rows) * self.dimension];
-            let block = MatrixView::new(block, self.dimension);
-            inner_products(block, query, &mut scores[..rows]);
-            let slack = 2.0 * rounding * bound + f32::MIN_POSITIVE;
-            for (row, &rough) in scores[..rows].iter().enumerate() {
-                // The blocked kernel rounds otherwise than `dot`, by which every score is given: equal vectors must tie.
-                let movie = order[start + row];
-                if rough + slack >= top.threshold() && allowed.contains(movie) {
-                    top.push(movie, dot(block.row(row), query));
-                }
-            }
+    /// Numbers that lengths can be.
+    fn terms(container: &Container, name: &str, count: usize) -> Result<Section<f32>, IndexError> {
+        let section = container.section_of::<f32>(name, count)?;
+        match section.iter().position(|&term| !(term >= 0.0 && is_sensible(f64::from(term)))) {
+            None => Ok(section),
+            Some(position) => Err(container.fault(Fault::NotFinite { section: name.to_owned(), position })),
         }
     }
 }
 
-fn length_of(row: &[f32]) -> f32 {
-    norm_of(row) as f32
+/// The cosine, of which the inner product is known; `unit` has length 1.
+fn cosine(unit: &[f32], row: &[f32], product: f32) -> f32 {
+    let length = norm(row);
+    let cosine = if length < SHORT {
+        let wide = |x: &[f32]| x.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
+        (dot_f64(&wide(unit), &wide(row)) / norm_of(row)) as f32
+    } else {
+        product / length
+    };
+    cosine.clamp(-1.0, 1.0)
 }

@@ -1,13 +1,17 @@
 //! The nearest rows to a row or a vector, of films or of users: one exact scan, perhaps a graph, and the plan by which one of
 //! them is asked. What the graph leaves short, an exact strategy answers.
 
+use std::path::Path;
+
 use cinedex_domain::Metric;
 use cinedex_vectors::{Scored, TopK};
 
-use crate::graph::{Graph, Walk, cosine};
+use crate::container::Section;
+use crate::graph::{Graph, Seek, Walk};
+use crate::input::for_metric;
 use crate::planner::{Plan, Planner, Strategy};
 use crate::scan::Scan;
-use crate::{Allowed, Retrieval, Retrieved};
+use crate::{Allowed, FileEntry, IndexError, Retrieval, Retrieved};
 
 /// Neighbours that count as much as the share of all when the share around a query is estimated: a node has few.
 const PRIOR_NEIGHBOURS: f64 = 2.0;
@@ -23,43 +27,76 @@ pub(crate) struct Query<'a> {
     pub(crate) row: Option<u32>,
 }
 
-/// A scan and a graph over the same rows.
+impl Query<'_> {
+    /// How many to find so that `k` are left without the row itself.
+    fn wanted(&self, k: usize) -> usize {
+        k.saturating_add(usize::from(self.row.is_some()))
+    }
+
+    /// At most `k` of what was found, without the row itself.
+    fn without_row(&self, mut found: Vec<Scored>, k: usize) -> Vec<Scored> {
+        if self.row.is_some() {
+            found.retain(|hit| Some(hit.index) != self.row);
+        }
+        found.truncate(k);
+        found
+    }
+}
+
+/// A scan and perhaps a graph over the same rows.
 #[derive(Debug)]
 pub(crate) struct Searcher {
     scan: Scan,
-    graph: Graph,
-    embedded: Allowed,
+    graph: Option<Graph>,
+    all: Allowed,
 }
 
 impl Searcher {
-    /// Over `rows` rows.
-    pub(crate) fn new(scan: Scan, graph: Graph, rows: usize) -> Self {
-        let mut embedded = Allowed::none(rows);
-        embedded.extend((0..rows as u32).filter(|&row| scan.is_embedded(row)));
-        Self { scan, graph, embedded }
+    /// Opens the scan of `rows`, `count × dimension`, and the graph if there is one.
+    pub(crate) fn open(
+        rows: Section<f32>,
+        dimension: usize,
+        scan: (&Path, &FileEntry),
+        graph: Option<(&Path, &FileEntry)>,
+    ) -> Result<Self, IndexError> {
+        let count = rows.len() / dimension;
+        let scan = Scan::open(scan.0, scan.1, rows, dimension)?;
+        let graph = graph.map(|(path, entry)| Graph::open(path, entry, count, dimension)).transpose()?;
+        Ok(Self::new(scan, graph))
     }
 
-    /// The rows that have a vector.
+    fn new(scan: Scan, graph: Option<Graph>) -> Self {
+        let all = Allowed::all(scan.embedded().len());
+        Self { scan, graph, all }
+    }
+
+    /// The exact scan.
+    pub(crate) fn scan(&self) -> &Scan {
+        &self.scan
+    }
+
+    /// Whether there is a graph with nodes.
+    pub(crate) fn has_graph(&self) -> bool {
+        self.graph.as_ref().is_some_and(|graph| graph.node_count() > 0)
+    }
+
+    /// Which rows have a vector.
     pub(crate) fn embedded(&self) -> &Allowed {
-        &self.embedded
+        self.scan.embedded()
     }
 
-    /// The graph.
-    pub(crate) fn graph(&self) -> &Graph {
-        &self.graph
+    /// All rows.
+    pub(crate) fn all(&self) -> &Allowed {
+        &self.all
     }
 
-    /// Whether a vector can be searched for: of the right length, and no longer than can be multiplied.
-    pub(crate) fn is_searchable(&self, vector: &[f32]) -> bool {
-        self.scan.is_searchable(vector)
+    /// The vector of a row at length 1; `None` without one.
+    pub(crate) fn unit(&self, row: u32) -> Option<Vec<f32>> {
+        self.embedded().contains(row).then(|| for_metric(Metric::Cosine, self.scan.row(row)))
     }
 
-    /// The unit vector of a row; `None` without one.
-    pub(crate) fn unit(&self, row: u32) -> Option<&[f32]> {
-        self.graph.node_of(row).map(|node| self.graph.vector(node))
-    }
-
-    /// The `k` best allowed rows that have a vector, descending, ties ascending index: as planned.
+    /// The `k` best allowed rows that have a vector, descending, ties ascending index: as planned. Never fewer than `k` where so
+    /// many match.
     pub(crate) fn search(
         &self,
         query: &Query<'_>,
@@ -96,13 +133,8 @@ impl Searcher {
 
     /// What [`Searcher::search`] does first.
     pub(crate) fn plan(&self, query: &Query<'_>, k: usize, allowed: &Allowed, planner: &Planner) -> Plan {
-        assert_eq!(allowed.len(), self.embedded.len(), "the filter is over the rows of this bundle");
-        planner.plan(k, allowed.count(), allowed.len(), || {
-            let share = allowed.count() as f64 / allowed.len().max(1) as f64;
-            let node = query.row.and_then(|row| self.graph.node_of(row));
-            let (near, near_allowed) = node.map_or((0, 0), |node| self.graph.allowed_around(node, allowed));
-            (near_allowed as f64 + PRIOR_NEIGHBOURS * share) / (near as f64 + PRIOR_NEIGHBOURS)
-        })
+        assert_eq!(allowed.len(), self.embedded().len(), "the filter is over these rows");
+        planner.plan(k, allowed.count(), allowed.len(), || self.share_around(query, allowed))
     }
 
     /// The graph alone, which may come short; gives up after `limit` nodes.
@@ -114,51 +146,45 @@ impl Searcher {
         limit: usize,
         allowed: &Allowed,
     ) -> (Vec<Scored>, Walk) {
-        // One more than wanted, because the row itself is found first.
-        let wanted = k.saturating_add(usize::from(query.row.is_some()));
+        let wanted = query.wanted(k);
+        let Some(graph) = self.graph.as_ref().filter(|_| self.scan.is_searchable(query.vector)) else {
+            return (Vec::new(), Walk { scored: 0, complete: true });
+        };
         let mut top = TopK::new(wanted);
-        let from = query.row.and_then(|row| self.graph.node_of(row));
-        let ef = (ef as usize).max(wanted).min(self.embedded.len());
-        let walk = self.graph.search(query.vector, from, ef, limit, allowed, &mut top);
-        (without(top.into_sorted(), query.row, k), walk)
+        let from = query.row.and_then(|row| graph.node_of(row));
+        let ef = (ef as usize).max(wanted).min(self.embedded().count());
+        let seek = Seek { metric: query.metric, query: query.vector, from, ef, limit };
+        let everything = allowed.count() == allowed.len();
+        let accept = |row: u32| everything || allowed.contains(row);
+        let score =
+            |rows: &[u32], out: &mut [f32]| self.scan.scores_of(query.metric, query.vector, rows, out);
+        let walk = graph.search(&seek, accept, score, &mut top);
+        (query.without_row(top.into_sorted(), k), walk)
     }
 
     /// By an exact strategy; the scan stands in for the graph.
     fn exact(&self, query: &Query<'_>, k: usize, allowed: &Allowed, strategy: Strategy) -> Retrieved {
-        let wanted = k.saturating_add(usize::from(query.row.is_some()));
-        let found = match (query.metric, query.row, strategy) {
-            (Metric::Cosine, Some(_), Strategy::Each) => {
-                let mut top = TopK::new(wanted);
-                for row in allowed.iter() {
-                    if let Some(node) = self.graph.node_of(row) {
-                        top.push(row, cosine(self.graph.vector(node), query.vector));
-                    }
-                }
-                top.into_sorted()
-            }
-            (Metric::Cosine, Some(_), _) => {
-                let mut top = TopK::new(wanted);
-                self.graph.scan(query.vector, |row| allowed.contains(row), &mut top);
-                top.into_sorted()
-            }
-            (_, _, Strategy::Each) => self.scan.search_each(query.vector, wanted, allowed),
-            _ => self.scan.search(query.vector, wanted, allowed),
+        let wanted = query.wanted(k);
+        let found = match strategy {
+            Strategy::Each => self.scan.search_each(query.metric, query.vector, wanted, allowed),
+            _ => self.scan.search_all(query.metric, query.vector, wanted, allowed),
         };
-        Retrieved { items: without(found, query.row, k), retrieval: Retrieval::Exact }
+        Retrieved { items: query.without_row(found, k), retrieval: Retrieval::Exact }
+    }
+
+    /// The share of what lies around the query that is allowed: of the row's own neighbours in the graph.
+    fn share_around(&self, query: &Query<'_>, allowed: &Allowed) -> f64 {
+        let share = allowed.count() as f64 / allowed.len().max(1) as f64;
+        let node = |graph: &Graph| Some(graph.allowed_around(graph.node_of(query.row?)?, allowed));
+        let (near, near_allowed) = self.graph.as_ref().and_then(node).unwrap_or_default();
+        (near_allowed as f64 + PRIOR_NEIGHBOURS * share) / (near as f64 + PRIOR_NEIGHBOURS)
     }
 
     /// Whether nothing that matches is missing for want of results.
     fn is_enough(&self, items: &[Scored], query: &Query<'_>, k: usize, allowed: &Allowed) -> bool {
         items.len() >= k || {
-            let itself = query.row.is_some_and(|row| allowed.contains(row) && self.embedded.contains(row));
-            items.len() >= allowed.count_common(&self.embedded) - usize::from(itself)
+            let itself = query.row.is_some_and(|row| allowed.contains(row) && self.embedded().contains(row));
+            items.len() >= allowed.count_common(self.embedded()) - usize::from(itself)
         }
     }
-}
-
-/// At most `k` of what was found, the row asked about left out.
-fn without(mut found: Vec<Scored>, row: Option<u32>, k: usize) -> Vec<Scored> {
-    found.retain(|hit| Some(hit.index) != row);
-    found.truncate(k);
-    found
 }

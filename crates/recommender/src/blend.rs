@@ -38,8 +38,11 @@ pub(crate) struct Recent {
 impl Recent {
     pub(crate) fn new(counts: &[f32]) -> Self {
         let scores = recent_scores(counts);
-        let mut order: Vec<u32> = (0..scores.len() as u32).collect();
-        order.sort_by(|&a, &b| scores[b as usize].total_cmp(&scores[a as usize]));
+        // Sorted as one number with the index, scores need no look at other memory.
+        let keyed = (0u64..).zip(&scores).map(|(index, score)| u64::from(descending(*score)) << 32 | index);
+        let mut keyed: Vec<u64> = keyed.collect();
+        keyed.sort_unstable();
+        let order = keyed.into_iter().map(|key| key as u32).collect();
         Self { scores, order }
     }
 
@@ -66,10 +69,10 @@ impl LogScale {
     pub(crate) fn new(rates: &[f32]) -> Self {
         let smallest = rates.iter().copied().filter(|rate| *rate > 0.0).fold(f32::INFINITY, f32::min);
         let floor = if smallest.is_finite() { smallest / 2.0 } else { 1.0 };
-        let logs = || rates.iter().map(|rate| f64::from(rate.max(floor)).ln());
+        let logs: Vec<f64> = rates.iter().map(|rate| f64::from(rate.max(floor)).ln()).collect();
         let count = rates.len().max(1) as f64;
-        let mean = logs().sum::<f64>() / count;
-        let variance = logs().map(|log| (log - mean).powi(2)).sum::<f64>() / count;
+        let mean = logs.iter().sum::<f64>() / count;
+        let variance = logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>() / count;
         let inverse_deviation = if variance > 1e-12 { variance.sqrt().recip() as f32 } else { 0.0 };
         Self { floor, mean: mean as f32, inverse_deviation }
     }
@@ -155,6 +158,12 @@ pub(crate) fn rank(
     }
 }
 
+/// A number that ascends as scores descend, by [`f32::total_cmp`].
+fn descending(score: f32) -> u32 {
+    let bits = score.to_bits();
+    if bits >> 31 == 1 { bits } else { !bits & (u32::MAX >> 1) }
+}
+
 /// Whether popularity adds more to a movie's score than taste does.
 pub(crate) fn is_popular(snapshot: &Snapshot, popularity: &Popularity<'_>, hit: Scored) -> bool {
     let part = popularity.part(hit.index);
@@ -169,6 +178,15 @@ mod tests {
         let scale = LogScale::new(rates);
         let found: Vec<f32> = rates.iter().map(|rate| (scale.z(*rate) * 100.0).round() / 100.0).collect();
         assert_eq!(found, expect, "{rates:?}");
+    }
+
+    #[test]
+    fn what_was_liked_last_is_ordered_by_score_and_then_by_index() {
+        let recent = Recent::new(&[1.0, 0.0, 7.0, 0.0, 1.0, 30.0]);
+        assert_eq!(recent.order, [5, 2, 0, 4, 1, 3]);
+        let mut scores = [-0.0, 0.0, 3.0, -3.0, f32::MIN_POSITIVE, -1e-40, f32::MAX, f32::MIN];
+        scores.sort_unstable_by_key(|&score| descending(score));
+        assert!(scores.windows(2).all(|pair| pair[0].total_cmp(&pair[1]).is_gt()), "{scores:?}");
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Snapshot {
         for hit in &items {
             rest.remove(hit.index);
         }
-        items.extend(self.nearest_by_cosine(&unit, wanted - items.len(), &rest));
+        items.extend(self.bundle().nearest_by_cosine(&unit, wanted - items.len(), &rest));
         (items, retrieval)
     }
 

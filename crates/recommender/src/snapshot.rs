@@ -7,7 +7,6 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use cinedex_domain::{Location, Metric, MovieFilter, MovieIndex};
 use cinedex_index::{Allowed, Bundle, PlaceIndex, ResolvedPlace, Retrieval, Retrieved, Spread, UnknownGenre};
 use cinedex_model::TasteSpread;
-use cinedex_vectors::{Scored, TopK, dot, norm};
 
 use crate::answer::{Item, MovieAnswer, MovieList, PlaceAnswer, RetrievalKind};
 use crate::blend::{LogScale, Recent};
@@ -122,33 +121,18 @@ impl Snapshot {
 
     /// The taste's part of a movie's score: the inner product, or for a cosine model, whose tastes have length 1, the cosine.
     pub(crate) fn taste_score(&self, taste: &[f32], movie: u32) -> f32 {
-        let row = self.bundle.movie_factors().row(movie as usize);
-        match self.bundle.settings().metric {
-            Metric::InnerProduct => dot(taste, row),
-            Metric::Cosine => cosine(taste, row).unwrap_or(0.0),
-        }
+        self.bundle.score(taste, MovieIndex(movie))
     }
 
     /// The best `k` allowed movies by [`taste_score`](Self::taste_score).
     pub(crate) fn nearest_to(&self, taste: &[f32], k: usize, allowed: &Allowed) -> Retrieved {
         match self.bundle.settings().metric {
             Metric::InnerProduct => self.bundle.for_user(taste, k, allowed),
-            Metric::Cosine => {
-                Retrieved { items: self.nearest_by_cosine(taste, k, allowed), retrieval: Retrieval::Exact }
-            }
+            Metric::Cosine => Retrieved {
+                items: self.bundle.nearest_by_cosine(taste, k, allowed),
+                retrieval: Retrieval::Exact,
+            },
         }
-    }
-
-    /// The best `k` allowed movies that have an embedding, by cosine to a vector of length 1, comparing all.
-    pub(crate) fn nearest_by_cosine(&self, unit: &[f32], k: usize, allowed: &Allowed) -> Vec<Scored> {
-        let factors = self.bundle.movie_factors();
-        let mut best = TopK::new(k);
-        for movie in allowed.iter() {
-            if let Some(score) = cosine(unit, factors.row(movie as usize)) {
-                best.push(movie, score);
-            }
-        }
-        best.into_sorted()
     }
 
     /// A list's item without score.
@@ -197,10 +181,4 @@ pub(crate) fn retrieval_kind(retrieval: Retrieval) -> RetrievalKind {
         Retrieval::Exact => RetrievalKind::Exact,
         Retrieval::Graph => RetrievalKind::Graph,
     }
-}
-
-/// `None` for a row of zeros.
-fn cosine(unit: &[f32], row: &[f32]) -> Option<f32> {
-    let length = norm(row);
-    (length > 0.0).then(|| dot(unit, row) / length)
 }

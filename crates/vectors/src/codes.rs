@@ -6,14 +6,18 @@
 //! without the bias, by the triangle and the Cauchy-Schwarz inequality
 //! `|<x, q> - s t <c, p>| = |<x - s c, q> + <s c, q - t p>| <= |x - s c| |q| + |s c| |q - t p|`.
 
-use crate::kernels::codes::{inner_products, inner_products_of};
+use crate::kernels::codes::{candidates, inner_products, inner_products_of};
 
 /// Rows of codes begin at multiples of this, a cache line.
 const STRIDE_UNIT: usize = 64;
 /// What is added to a signed code to make it a byte.
-const BIAS: i32 = 128;
+const BIAS: u8 = 128;
 /// The largest magnitude of a code.
-const LARGEST: f64 = 127.0;
+const LARGEST: f32 = 127.0;
+/// From here to twice as much the last bit of a number counts ones.
+const ROUNDING: f32 = 1.5 * (1 << 23) as f32;
+/// Independent sums, so that they are computed side by side.
+const LANES: usize = 8;
 /// So long a row's inner product still fits in 32 bits: `255 × 127` a place.
 const LONGEST: usize = i32::MAX as usize / (255 * 127) / STRIDE_UNIT * STRIDE_UNIT;
 
@@ -36,8 +40,8 @@ pub struct Code {
 /// Codes a row into `out`, which is [`code_stride`] long. A row that is not finite is coded as zeros.
 pub fn encode(row: &[f32], out: &mut [u8]) -> Code {
     assert_eq!(out.len(), code_stride(row.len()), "room for the codes of one row");
-    out.fill(BIAS as u8);
-    quantize(row, |place, code| out[place] = (code + BIAS) as u8)
+    out.fill(BIAS);
+    quantize(row, BIAS, out)
 }
 
 /// A vector made ready to be compared with coded rows.
@@ -52,11 +56,25 @@ pub struct CodedQuery {
 impl CodedQuery {
     /// Codes a vector. One that is not finite is coded as zeros, with an infinite error.
     pub fn new(query: &[f32]) -> Self {
-        let mut values = vec![0i8; code_stride(query.len())];
-        let code = quantize(query, |place, code| values[place] = code as i8);
-        let offset = BIAS * values.iter().map(|&value| i32::from(value)).sum::<i32>();
-        let squares: f64 = query.iter().map(|&value| f64::from(value) * f64::from(value)).sum();
-        Self { values, code, norm: rounded_up(squares.sqrt()), offset }
+        let mut bytes = vec![0; code_stride(query.len())];
+        let code = quantize(query, 0, &mut bytes);
+        let values: Vec<i8> = bytes.into_iter().map(|byte| byte as i8).collect();
+        let offset = i32::from(BIAS) * values.iter().map(|&value| i32::from(value)).sum::<i32>();
+        Self { values, code, norm: rounded_up(squared_length(query).sqrt()), offset }
+    }
+
+    /// Becomes the codes of a coded row; scale, error and norm are then those of the codes: 1, 0 and their length.
+    pub fn set_codes(&mut self, row: &[u8]) {
+        self.values.clear();
+        self.values.extend(row.iter().map(|&byte| byte.wrapping_sub(BIAS) as i8));
+        let (mut sum, mut squares) = (0, 0);
+        for &value in &self.values {
+            sum += i32::from(value);
+            squares += i32::from(value) * i32::from(value);
+        }
+        self.code = Code { scale: 1.0, error: 0.0 };
+        self.norm = rounded_up(f64::from(squares).sqrt());
+        self.offset = i32::from(BIAS) * sum;
     }
 
     /// A code times this is about the number.
@@ -82,6 +100,53 @@ impl CodedQuery {
     /// What the bias adds to the product with a row.
     pub(crate) fn offset(&self) -> i32 {
         self.offset
+    }
+}
+
+/// What is known of coded rows beside their codes, a number a row.
+#[derive(Debug, Clone, Copy)]
+pub struct RowTerms<'a> {
+    /// [`Code::scale`].
+    pub scales: &'a [f32],
+    /// [`Code::error`].
+    pub errors: &'a [f32],
+    /// Euclidean lengths.
+    pub norms: &'a [f32],
+}
+
+/// A row of scale `s`, error `e` and length `n` whose codes have the inner product `p` with the query's may be among the best
+/// if `product s p + error e + norm n >= least`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bound {
+    /// Factor of scale and product.
+    pub product: f32,
+    /// Factor of the error.
+    pub error: f32,
+    /// Factor of the length.
+    pub norm: f32,
+    /// What must be reached.
+    pub least: f32,
+}
+
+impl Bound {
+    /// Whether the row at `place`, whose product is `product`, may be among the best.
+    #[inline]
+    pub fn allows(&self, rows: RowTerms<'_>, place: usize, product: i32) -> bool {
+        self.reach(rows.scales[place], rows.errors[place], rows.norms[place], product) >= self.least
+    }
+
+    /// Adds to `out` the places, ascending, of the rows that may be among the best. Panics unless there are as many numbers of
+    /// each kind as products.
+    pub fn candidates(&self, rows: RowTerms<'_>, products: &[i32], out: &mut Vec<u32>) {
+        let count = products.len();
+        let lengths = [rows.scales.len(), rows.errors.len(), rows.norms.len()];
+        assert_eq!(lengths, [count; 3], "terms for each product");
+        candidates(self, rows, products, out);
+    }
+
+    #[inline]
+    pub(crate) fn reach(&self, scale: f32, error: f32, norm: f32, product: i32) -> f32 {
+        scale * (self.product * product as f32) + self.error * error + self.norm * norm
     }
 }
 
@@ -128,23 +193,65 @@ impl<'a> CodesView<'a> {
     }
 }
 
-/// Calls `set` with place and code of every number.
-fn quantize(row: &[f32], mut set: impl FnMut(usize, i32)) -> Code {
-    let largest = row.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
-    if row.iter().any(|value| !value.is_finite()) {
+/// Writes the codes of a row, which may be shorter than `out`, as signed bytes to which `bias`, 0 or 128, is added.
+fn quantize(row: &[f32], bias: u8, out: &mut [u8]) -> Code {
+    let (mut largest, mut rest) = (0.0f32, 0.0f32);
+    for &value in row {
+        // Without a branch, so that it is done many at a time.
+        largest = if value.abs() > largest { value.abs() } else { largest };
+        rest += value * 0.0;
+    }
+    if rest != 0.0 {
         return Code { scale: 0.0, error: f32::INFINITY };
     }
-    let scale = (f64::from(largest) / LARGEST) as f32;
-    // A scale of zero: the row is zero, or so short that its own length is error enough.
-    let inverse = if scale > 0.0 { f64::from(scale).recip() } else { 0.0 };
-    let mut squares = 0.0;
-    for (place, &value) in row.iter().enumerate() {
-        let code = (f64::from(value) * inverse).round().clamp(-LARGEST, LARGEST);
-        let error = f64::from(value) - f64::from(scale) * code;
-        squares += error * error;
-        set(place, code as i32);
+    let mut scale = largest / LARGEST;
+    let mut inverse = scale.recip();
+    if !inverse.is_finite() {
+        // The row is zero, or so short that its own length is error enough.
+        (scale, inverse) = (0.0, 0.0);
     }
-    Code { scale, error: rounded_up(squares.sqrt()) }
+    let mut squares = [0.0; LANES];
+    let (blocks, short) = row.as_chunks::<LANES>();
+    let (out, short_out) = out[..row.len()].as_chunks_mut::<LANES>();
+    for (values, out) in blocks.iter().zip(out) {
+        quantize_block(values, (scale, inverse), bias, out, &mut squares);
+    }
+    if !short.is_empty() {
+        let (mut values, mut codes) = ([0.0; LANES], [0; LANES]);
+        values[..short.len()].copy_from_slice(short);
+        quantize_block(&values, (scale, inverse), bias, &mut codes, &mut squares);
+        short_out.copy_from_slice(&codes[..short.len()]);
+    }
+    Code { scale, error: rounded_up(squares.iter().sum::<f64>().sqrt()) }
+}
+
+#[inline]
+fn quantize_block(
+    values: &[f32; LANES],
+    (scale, inverse): (f32, f32),
+    bias: u8,
+    out: &mut [u8; LANES],
+    squares: &mut [f64; LANES],
+) {
+    for lane in 0..LANES {
+        // Adding a number whose last bit counts ones rounds, and leaves the code in the lowest bits.
+        let rounded = values[lane] * inverse + ROUNDING;
+        let error = f64::from(values[lane]) - f64::from(scale) * f64::from(rounded - ROUNDING);
+        squares[lane] += error * error;
+        out[lane] = rounded.to_bits() as u8 ^ bias;
+    }
+}
+
+/// The sum of squares in double precision.
+fn squared_length(x: &[f32]) -> f64 {
+    let mut sums = [0.0; LANES];
+    let (blocks, rest) = x.as_chunks::<LANES>();
+    for values in blocks {
+        for (sum, &value) in sums.iter_mut().zip(values) {
+            *sum += f64::from(value) * f64::from(value);
+        }
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>()
 }
 
 /// The next number that is surely not below, whatever double precision lost.
@@ -155,7 +262,7 @@ fn rounded_up(value: f64) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::codes::forms;
+    use crate::kernels::codes::{candidate_forms, forms};
     use proptest::prelude::*;
 
     /// Numbers of every size, zeros and repetitions among them.
@@ -247,9 +354,31 @@ mod tests {
                 let bound = f64::from(code.error) * f64::from(query.norm()) + length * query_error;
                 let difference = (dot_f64(&rows[row], &rows[0]) - s * t * f64::from(product)).abs();
                 prop_assert!(difference <= bound * (1.0 + 1e-6) + 1e-30, "{} {}", difference, bound);
-                // A code is off by half a step, a little more where the scale itself is rounded.
-                prop_assert!(distance <= 0.51 * s * (rows[0].len() as f64).sqrt() + 1e-42);
+                // A code is off by half a step, a little more where the scale is rounded; the shortest rows have no codes.
+                prop_assert!(distance <= 0.51 * s * (rows[0].len() as f64).sqrt() + 1e-34);
             }
+        }
+
+        #[test]
+        fn candidates_are_those_that_reach(
+            rows in prop::collection::vec((0f32..1.0, 0f32..0.1, 0f32..9.0, -9000i32..9000), 0..70),
+            bound in (0f32..1.0, -1f32..1.0, -1f32..1.0, -9f32..9.0),
+        ) {
+            let (scales, errors): (Vec<f32>, Vec<f32>) = rows.iter().map(|row| (row.0, row.1)).unzip();
+            let (norms, products): (Vec<f32>, Vec<i32>) = rows.iter().map(|row| (row.2, row.3)).unzip();
+            let terms = RowTerms { scales: &scales, errors: &errors, norms: &norms };
+            let bound = Bound { product: bound.0, error: bound.1, norm: bound.2, least: bound.3 };
+            let expect: Vec<u32> = (0..rows.len() as u32)
+                .filter(|&place| bound.allows(terms, place as usize, products[place as usize]))
+                .collect();
+            for candidates in candidate_forms() {
+                let mut out = vec![];
+                candidates(&bound, terms, &products, &mut out);
+                prop_assert_eq!(&out, &expect);
+            }
+            let mut out = vec![7];
+            bound.candidates(terms, &products, &mut out);
+            prop_assert_eq!(&out[1..], &expect);
         }
     }
 

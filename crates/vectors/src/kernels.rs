@@ -66,6 +66,22 @@ macro_rules! dispatch {
     };
 }
 
+/// Asks memory for what will be read soon. A hint: nothing follows from it but time.
+#[inline]
+pub fn prefetch<T>(values: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in (0..size_of_val(values)).step_by(64) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        #[allow(unsafe_code)]
+        // SAFETY: a prefetch of any address has no effect that could be observed.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().cast::<i8>().wrapping_add(line));
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = values;
+}
+
 /// The inner product. Panics if the lengths differ.
 #[inline]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
@@ -125,6 +141,17 @@ pub fn inner_products(matrix: MatrixView<'_>, query: &[f32], out: &mut [f32]) {
     assert_eq!(matrix.dimension(), query.len(), "a query as long as a row");
     assert_eq!(matrix.rows(), out.len(), "an answer for each row");
     dispatch!(inner_products(matrix.as_slice(), query, out));
+}
+
+/// The inner product of `query` with the rows here and there that `rows` names, into `out`: what [`dot`] gives of each, bit for
+/// bit, but the rows are asked of memory ahead of their turn. Panics unless the rows exist, `query` is as long as a row and `out`
+/// as there are `rows`.
+pub fn dots_of(matrix: MatrixView<'_>, rows: &[u32], query: &[f32], out: &mut [f32]) {
+    assert_eq!(matrix.dimension(), query.len(), "a query as long as a row");
+    assert_eq!(rows.len(), out.len(), "an answer for each row");
+    let last = rows.iter().max();
+    assert!(last.is_none_or(|&row| (row as usize) < matrix.rows()), "rows of the matrix");
+    dispatch!(dots_of(matrix.as_slice(), rows, query, out));
 }
 
 /// Columns in a panel of [`Panels`].
@@ -263,6 +290,21 @@ mod tests {
             }
         }
         forms
+    }
+
+    #[test]
+    fn rows_here_and_there_score_as_they_do_alone() {
+        for (dimension, count) in [(1, 1), (7, 40), (64, 100), (100, 33), (256, 20)] {
+            let matrix = Matrix::from_packed(dimension, numbers(count * dimension, 3));
+            let query = numbers(dimension, 5);
+            for picked in [vec![], vec![0], (0..count as u32).rev().chain([0, 0]).collect()] {
+                let mut out = vec![0.0; picked.len()];
+                dots_of(matrix.view(), &picked, &query, &mut out);
+                let expect: Vec<f32> =
+                    picked.iter().map(|&row| dot(matrix.row(row as usize), &query)).collect();
+                assert_eq!(out, expect);
+            }
+        }
     }
 
     type Products = fn(&[f32], &[f32], &mut [f32]);

@@ -25,12 +25,12 @@ mod kernels;
 mod matrix;
 mod top;
 
-pub use codes::{Code, CodedQuery, CodesView, code_stride, encode};
+pub use codes::{Bound, Code, CodedQuery, CodesView, RowTerms, code_stride, encode};
 pub use csr::Csr;
 pub use error::VectorsError;
 pub use kernels::{
-    InstructionSet, NormalTerms, Panels, axpy, dot, dot_f64, inner_products, instruction_set, norm,
-    normalize, scale,
+    InstructionSet, NormalTerms, Panels, axpy, dot, dot_f64, dots_of, inner_products, instruction_set, norm,
+    normalize, prefetch, scale,
 };
 pub use matrix::{Matrix, MatrixView};
 pub use top::{Scored, TopK};

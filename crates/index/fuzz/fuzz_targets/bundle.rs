@@ -31,8 +31,8 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let bundle = Forgery::of(&World::new(60, 9, 5));
-        let other = Forgery::of(&World::new(44, 7, 5));
+        let bundle = Forgery::of(&World::new(40, 6, 3));
+        let other = Forgery::of(&World::new(30, 5, 3));
         Self { stage: Stage::new(&bundle), bundle, other }
     }
 }

@@ -274,9 +274,13 @@ impl Forgery {
         let root = IndexRoot::new(directory.path());
         let built = world.build(&root).expect("a sound world");
         let mut bundle = Self::read(&root, &built.version);
-        bundle.manifest["calibration"]["planner"] = serde_json::json!({
-            "graph_from_movies": 1, "graph_from_share": 0.0, "ef_for_10": 16, "ef_for_100": 48,
-        });
+        let cost = |microseconds: f64| serde_json::json!([{ "size": 1.0, "microseconds": microseconds }]);
+        for question in ["similar", "for_user", "neighbors"] {
+            bundle.manifest["calibration"][question]["planner"] = serde_json::json!({
+                "ef_for_10": 16, "ef_for_100": 48, "scan": cost(1e12), "each": cost(1e12), "graph": cost(1.0),
+                "microseconds_a_node": 1.0,
+            });
+        }
         bundle
     }
 

@@ -244,24 +244,68 @@ fn numbers_that_lie_under_valid_checksums_never_panic() {
     assert!(refused > 300, "{refused} of 1200 were refused");
 }
 
-#[test]
-fn sections_that_lie_are_named() {
-    let section = |name: &str, section: &str, bytes: &[u8]| {
-        let mut built = Built::new(&World::new(40, 9, 4));
-        let mut file = fs::read(built.path(name)).unwrap();
-        let entry =
-            (1..64).map(|row| row * 64).find(|&at| file[at..].starts_with(section.as_bytes())).unwrap();
+/// Writes `bytes` over the beginning of each section under right checksums, and asserts that opening names `blamed`.
+fn lie(name: &str, sections: &[(&str, &[u8])], blamed: &str) {
+    let mut built = Built::new(&World::new(40, 9, 4));
+    let mut file = fs::read(built.path(name)).unwrap();
+    for (section, bytes) in sections {
+        let named = |at: &usize| file[*at..].starts_with(section.as_bytes()) && file[at + section.len()] == 0;
+        let entry = (1..64).map(|row| row * 64).find(named).unwrap();
         let start = u64::from_le_bytes(file[entry + 32..entry + 40].try_into().unwrap()) as usize;
         file[start..start + bytes.len()].copy_from_slice(bytes);
-        reseal_container(&mut file);
-        fs::write(built.path(name), file).unwrap();
-        built.reseal();
-        built.refuses(&format!("{name}: section {section}"), "a lie");
-    };
+    }
+    reseal_container(&mut file);
+    fs::write(built.path(name), file).unwrap();
+    built.reseal();
+    built.refuses(&format!("{name}: section {blamed}"), "a lie");
+}
+
+#[test]
+fn a_catalogue_that_lies_under_valid_checksums_is_refused() {
+    let check = |section: &str, bytes: &[u8]| lie("catalogue.bin", &[(section, bytes)], section);
+    let (all, huge, nine) = ([0xff; 8], u32::MAX.to_le_bytes(), 9u64.to_le_bytes());
+    for texts in ["ids", "titles"] {
+        check(&format!("{texts}.bytes"), b"\xff");
+        check(&format!("{texts}.offsets"), &nine);
+    }
+    // The movie 9 before the movie 1, and an id without a letter.
+    check("ids.bytes", b"9");
+    lie("catalogue.bin", &[("ids.offsets", &[[0; 8], [0; 8]].concat())], "ids.bytes");
+    for lists in ["genres", "countries", "languages", "original_titles", "other_titles", "tags", "imdb_ids"] {
+        check(&format!("{lists}.lists"), &nine);
+        check(&format!("{lists}.values"), &huge);
+        check(&format!("{lists}.offsets"), &nine);
+        check(&format!("{lists}.bytes"), b"\xff");
+    }
+    for names in ["genres", "countries", "languages"] {
+        check(&format!("{names}.set_offsets"), &nine);
+        check(&format!("{names}.sets"), &huge);
+        check(&format!("{names}.sets"), &[0; 4]);
+        check(&format!("{names}.bytes"), b"~");
+        // A name that there is, and that the movie does not have.
+        lie("catalogue.bin", &[(&format!("{names}.values"), &[1, 0, 0, 0])], &format!("{names}.sets"));
+    }
+    for numbers in ["years", "runtimes", "ages"] {
+        check(&format!("{numbers}.known"), &all);
+        check(&format!("{numbers}.digits"), &all);
+        // Fewer are known than have digits.
+        let known = format!("{numbers}.known");
+        lie("catalogue.bin", &[(&known, &[0; 8])], &format!("{numbers}.digits"));
+    }
+    for set in ["adult", "not_adult", "tmdb_ids.known", "imdb_ratings.known", "imdb_votes.known"] {
+        check(set, &all);
+    }
+    lie("catalogue.bin", &[("adult", &[1]), ("not_adult", &[1])], "not_adult");
+}
+
+#[test]
+fn sections_that_lie_are_named() {
+    let section = |name: &str, section: &str, bytes: &[u8]| lie(name, &[(section, bytes)], section);
     let (nan, huge) = (f32::NAN.to_le_bytes(), u32::MAX.to_le_bytes());
-    section("graph.bin", "neighbours.0", &huge);
-    section("graph.bin", "offsets.0", &[9, 0, 0, 0, 0, 0, 0, 0]);
-    section("graph.bin", "vectors", &nan);
+    section("graph.bin", "links", &huge);
+    section("graph.bin", "offsets", &[9, 0, 0, 0]);
+    section("graph.bin", "unit_scales", &nan);
+    section("graph.bin", "scales", &nan);
     section("graph.bin", "members", &huge);
     section("scan.bin", "order", &huge);
     section("scan.bin", "norms", &nan);

@@ -4,10 +4,19 @@
 use cinedex_domain::{Location, MovieFilter, MovieIndex, UserIndex};
 use cinedex_vectors::Scored;
 
-use crate::{Allowed, Bundle, PlaceIndex};
+use crate::{Allowed, Bundle, PlaceIndex, Strategy};
 
 /// Rows asked about at most, spread over all.
-const ASKED: usize = 12;
+const ASKED: usize = 4;
+
+/// Every way to be answered, at its extremes.
+const STRATEGIES: [Strategy; 5] = [
+    Strategy::Scan,
+    Strategy::Each,
+    Strategy::Graph { ef: 0 },
+    Strategy::Graph { ef: 12 },
+    Strategy::Graph { ef: u32::MAX },
+];
 
 /// Panics if an answer cannot be. Returns how many films were answered.
 pub(crate) fn interrogate(bundle: &Bundle) -> usize {
@@ -15,17 +24,26 @@ pub(crate) fn interrogate(bundle: &Bundle) -> usize {
     let mut answered = ask_catalogue(bundle) + ask_users(bundle);
     for allowed in filters(count) {
         for movie in spread(count) {
-            for k in [1, 10, 40, usize::MAX] {
+            for k in [1, 10, usize::MAX] {
                 let found = bundle.similar(MovieIndex(movie), k, &allowed).items;
                 assert!(found.iter().all(|scored| scored.index != movie), "a film resembles itself");
                 answered += check(&found, k, &allowed);
             }
+            for strategy in STRATEGIES {
+                let found = bundle.similar_by(MovieIndex(movie), 10, &allowed, strategy).items;
+                assert!(found.iter().all(|scored| scored.index != movie), "a film resembles itself");
+                answered += check(&found, 10, &allowed);
+            }
         }
         for vector in vectors(bundle) {
-            for k in [1, 10, usize::MAX] {
+            for k in [10, usize::MAX] {
                 let found = bundle.for_user(&vector, k, &allowed).items;
                 assert!(found.is_empty() || found.len() == k.min(allowed.count()), "{} of {k}", found.len());
                 answered += check(&found, k, &allowed);
+            }
+            for strategy in STRATEGIES {
+                let found = bundle.for_user_by(&vector, 10, &allowed, strategy).items;
+                answered += check(&found, 10, &allowed);
             }
         }
         for place in spread(bundle.popularity().places().count()) {
@@ -54,7 +72,7 @@ fn filters(count: usize) -> Vec<Allowed> {
         allowed.extend((0..count as u32).step_by(step));
         allowed
     };
-    vec![Allowed::all(count), every(2), every(17), Allowed::none(count)]
+    vec![Allowed::all(count), every(3), Allowed::none(count)]
 }
 
 /// Rows from the first to the last.
@@ -72,7 +90,7 @@ fn vectors(bundle: &Bundle) -> Vec<Vec<f32>> {
         vectors.extend(spread(users.rows()).map(|row| users.row(row as usize).to_vec()));
     }
     vectors.extend(
-        spread(bundle.movie_count()).take(3).map(|row| bundle.movie_factors().row(row as usize).to_vec()),
+        spread(bundle.movie_count()).take(2).map(|row| bundle.movie_factors().row(row as usize).to_vec()),
     );
     vectors
 }
@@ -97,15 +115,19 @@ fn ask_users(bundle: &Bundle) -> usize {
 /// Everything but nearest neighbours.
 fn ask_catalogue(bundle: &Bundle) -> usize {
     let count = bundle.movie_count();
-    for row in 0..count {
-        let movie = bundle.movie(MovieIndex(row as u32));
-        assert_eq!(bundle.movie_index(movie.movie_id()), Some(MovieIndex(row as u32)));
-        bundle.has_embedding(MovieIndex(row as u32));
+    for movie in (0..count as u32).map(MovieIndex) {
+        let facts = bundle.movie(movie);
+        assert_eq!(bundle.movie_index(facts.movie_id()), Some(movie));
+        assert_eq!(facts.to_movie().title, facts.title());
+        bundle.has_embedding(movie);
     }
     let mut answered = 0;
     for filter in metadata_filters(bundle) {
         let allowed = bundle.filter(&filter).expect("its own genres");
         assert_eq!(allowed.len(), count);
+        let movies = || (0..count as u32).map(|row| bundle.movie(MovieIndex(row)).to_movie());
+        let expect = movies().map(|movie| filter.allows(&movie));
+        assert!(expect.eq((0..count as u32).map(|row| allowed.contains(row))), "{filter:?}");
         answered += allowed.iter().inspect(|&movie| assert!((movie as usize) < count)).count();
     }
     for user in (0..bundle.user_count() as u32).map(UserIndex) {

@@ -8,4 +8,4 @@ mod queries;
 mod retrieval;
 mod roots;
 mod user_neighbors;
-mod world;
+pub(crate) mod world;

@@ -4,7 +4,7 @@
 use cinedex_domain::{Metric, MovieIndex, UserIndex};
 
 use super::world::World;
-use crate::{Allowed, Bundle};
+use crate::{Allowed, Bundle, Strategy};
 
 const MOVIES: usize = 300;
 const USERS: usize = 40;
@@ -13,6 +13,14 @@ const DIMENSION: usize = 6;
 /// None, some, all but one, all, one more, and far too many.
 const WANTED: [usize; 9] =
     [0, 1, 10, MOVIES - 1, MOVIES, MOVIES + 1, u32::MAX as usize, usize::MAX - 1, usize::MAX];
+
+const STRATEGIES: [Strategy; 5] = [
+    Strategy::Scan,
+    Strategy::Each,
+    Strategy::Graph { ef: 0 },
+    Strategy::Graph { ef: 12 },
+    Strategy::Graph { ef: u32::MAX },
+];
 
 fn world(metric: Metric) -> World {
     let mut world = World::new(MOVIES, USERS, DIMENSION);
@@ -63,6 +71,10 @@ fn vectors_that_are_none_find_nothing() {
             for allowed in &filters() {
                 for k in WANTED {
                     assert!(bundle.for_user(vector, k, allowed).items.is_empty(), "{k} for {vector:?}");
+                    for strategy in STRATEGIES {
+                        let found = bundle.for_user_by(vector, k, allowed, strategy).items;
+                        assert!(found.is_empty(), "{k} for {vector:?} by {strategy:?}");
+                    }
                 }
             }
             assert!(bundle.nearest_users(vector, 10).is_empty(), "{vector:?}");
@@ -81,6 +93,10 @@ fn zero_tiny_and_huge_vectors_find_as_many_as_are_asked_for() {
                     let found = bundle.for_user(vector, k, allowed).items;
                     assert_eq!(found.len(), k.min(allowed.count()), "{k} for {vector:?}");
                     assert!(found.iter().all(|scored| scored.score.is_finite()));
+                    for strategy in STRATEGIES {
+                        let found = bundle.for_user_by(vector, k, allowed, strategy).items;
+                        assert_eq!(found.len(), k.min(allowed.count()), "{k} for {vector:?} by {strategy:?}");
+                    }
                 }
             }
         }
@@ -98,6 +114,10 @@ fn any_number_of_neighbours_may_be_asked_for() {
                     let embedded = others.filter(|&other| bundle.has_embedding(MovieIndex(other))).count();
                     let expect = if bundle.has_embedding(movie) { k.min(embedded) } else { 0 };
                     assert_eq!(bundle.similar(movie, k, allowed).items.len(), expect, "{k} like {movie:?}");
+                    for strategy in STRATEGIES {
+                        let found = bundle.similar_by(movie, k, allowed, strategy).items;
+                        assert_eq!(found.len(), expect, "{k} like {movie:?} by {strategy:?}");
+                    }
                 }
             }
             for user in [0, USERS as u32 - 1].map(UserIndex) {

@@ -4,8 +4,8 @@ use cinedex_domain::{Location, Metric, MovieFilter, MovieIndex, UserIndex};
 use cinedex_vectors::{Matrix, MatrixView, Scored};
 use proptest::prelude::*;
 
-use super::world::World;
-use crate::{Allowed, Bundle, Calibration, CostCurve, CostPoint, Measured, PlaceIndex, Planner, Retrieval};
+use super::world::{World, eager_calibration};
+use crate::{Allowed, Bundle, Calibration, PlaceIndex, Retrieval};
 
 fn product(a: &[f32], b: &[f32]) -> f64 {
     // Adding zero makes a negative zero positive: the two are one score.
@@ -140,21 +140,8 @@ fn every(count: usize, step: usize) -> Allowed {
 /// A bundle whose planner always asks the graph.
 fn eager(world: &World, directory: &std::path::Path) -> Bundle {
     let mut bundle = world.open(directory);
-    bundle.calibrate_as(eager_calibration(Some(160)));
+    bundle.calibrate_as(eager_calibration(64, Some(160)));
     bundle
-}
-
-fn eager_calibration(ef_for_100: Option<u32>) -> Calibration {
-    let cost = |microseconds| CostCurve::new(vec![CostPoint { size: 1.0, microseconds }]);
-    let planner = Planner {
-        ef_for_10: Some(64),
-        ef_for_100,
-        scan: cost(1e12),
-        each: cost(1e12),
-        graph: cost(1.0),
-        microseconds_a_node: 1.0,
-    };
-    Calibration { similar: Measured { planner, ..Measured::default() }, ..Calibration::default() }
 }
 
 #[test]
@@ -195,7 +182,7 @@ fn the_graph_answers_only_for_as_many_as_it_was_measured_for() {
     for (k, expect) in [(10, Retrieval::Graph), (100, Retrieval::Graph), (101, Retrieval::Exact)] {
         assert_eq!(retrieval(&bundle, k), expect, "{k}");
     }
-    bundle.calibrate_as(eager_calibration(None));
+    bundle.calibrate_as(eager_calibration(64, None));
     assert_eq!((retrieval(&bundle, 10), retrieval(&bundle, 11)), (Retrieval::Graph, Retrieval::Exact));
     bundle.calibrate_as(Calibration::default());
     assert_eq!(retrieval(&bundle, 10), Retrieval::Exact);

@@ -12,8 +12,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    BuildOptions, BuildReport, Bundle, BundleInput, Histories, IndexError, IndexRoot, Place, PlacePopularity,
-    Provenance, SpreadInput, Version, build,
+    BuildOptions, BuildReport, Bundle, BundleInput, Calibration, CostCurve, CostPoint, Histories, IndexError,
+    IndexRoot, Measured, Place, PlacePopularity, Planner, Provenance, SpreadInput, Version, build,
 };
 
 pub(crate) struct World {
@@ -102,10 +102,38 @@ impl World {
     }
 }
 
+/// What has the planner ask the graph whenever it may.
+pub(crate) fn eager_calibration(ef_for_10: u32, ef_for_100: Option<u32>) -> Calibration {
+    let cost = |microseconds| CostCurve::new(vec![CostPoint { size: 1.0, microseconds }]);
+    let planner = Planner {
+        ef_for_10: Some(ef_for_10),
+        ef_for_100,
+        scan: cost(1e12),
+        each: cost(1e12),
+        graph: cost(1.0),
+        microseconds_a_node: 1.0,
+    };
+    let measured = || Measured { planner: planner.clone(), ..Measured::default() };
+    Calibration { similar: measured(), for_user: measured(), neighbors: measured() }
+}
+
 fn movie(row: usize) -> Movie {
     let genres = [&["Drama"][..], &["Drama", "Crime"], &["Comedy"]][row % 3];
+    let some = |texts: &[&str]| texts[..row % 3].iter().map(|&text| text.to_owned()).collect();
     Movie {
         year: Some(1950 + (row % 70) as u16),
+        original_title: (row % 4 == 0).then(|| format!("Película {row}")),
+        alternative_titles: some(&["A film", "또 다른 제목"]),
+        countries: some(&["US", "KR"]),
+        languages: some(&["en", "ko"]),
+        tags: some(&["slow", "dusty"]),
+        runtime_minutes: (row % 5 != 0).then_some(80 + row as u16 % 90),
+        minimum_age: (row % 3 == 0).then_some(12),
+        adult: (row % 2 == 0).then_some(false),
+        imdb_id: (row % 2 == 0).then(|| format!("tt{row:07}")),
+        tmdb_id: (row % 3 == 0).then_some(row as u32),
+        imdb_rating: (row % 3 == 1).then_some(6.5),
+        imdb_votes: (row % 3 == 1).then_some(1000),
         genres: genres.iter().map(|&genre| genre.to_owned()).collect(),
         ..Movie::new(MovieId::new(&row.to_string()).unwrap(), format!("Movie {row}"))
     }

@@ -1,5 +1,7 @@
 //! Inner products of coded rows, in the processor's best form. All forms give the same integers.
 
+use crate::codes::{Bound, RowTerms};
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod portable;
@@ -43,6 +45,24 @@ pub(crate) fn inner_products_of(codes: &[u8], rows: &[u32], query: &[i8], offset
     dispatch!(inner_products_of(codes, rows, query, offset, out));
 }
 
+/// As [`Bound::candidates`].
+#[inline]
+pub(crate) fn candidates(bound: &Bound, rows: RowTerms<'_>, products: &[i32], out: &mut Vec<u32>) {
+    #[cfg(target_arch = "x86_64")]
+    #[allow(unsafe_code)]
+    {
+        if has_vnni() {
+            // SAFETY: AVX-512F was detected.
+            return unsafe { vnni::candidates(bound, rows, products, out) };
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: AVX2 was detected.
+            return unsafe { avx2::candidates(bound, rows, products, out) };
+        }
+    }
+    portable::candidates(bound, rows, products, out);
+}
+
 /// Bytes of a cache line and of the widest register.
 const LINE: usize = 64;
 
@@ -84,6 +104,28 @@ pub(crate) fn forms() -> Vec<(&'static str, Contiguous, Gathered)> {
                     vnni::inner_products_of(codes, rows, query, offset, out);
                 },
             ));
+        }
+    }
+    forms
+}
+
+#[cfg(test)]
+type Candidates = fn(&Bound, RowTerms<'_>, &[i32], &mut Vec<u32>);
+
+/// Every form of [`candidates`] that this processor can run.
+#[cfg(test)]
+pub(crate) fn candidate_forms() -> Vec<Candidates> {
+    let mut forms: Vec<Candidates> = vec![portable::candidates];
+    #[cfg(target_arch = "x86_64")]
+    #[allow(unsafe_code)]
+    {
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the instructions were detected.
+            forms.push(|bound, rows, products, out| unsafe { avx2::candidates(bound, rows, products, out) });
+        }
+        if has_vnni() {
+            // SAFETY: the same.
+            forms.push(|bound, rows, products, out| unsafe { vnni::candidates(bound, rows, products, out) });
         }
     }
     forms

@@ -43,6 +43,12 @@ pub(super) fn inner_products(matrix: &[f32], query: &[f32], out: &mut [f32]) {
     }
 }
 
+pub(super) fn dots_of(matrix: &[f32], rows: &[u32], query: &[f32], out: &mut [f32]) {
+    for (&row, score) in rows.iter().zip(out) {
+        *score = dot(&matrix[row as usize * query.len()..][..query.len()], query);
+    }
+}
+
 pub(super) fn multiply_panels<const K: usize>(panels: &[f32], vectors: &[f32], out: &mut [f32]) {
     let length = vectors.len() / K;
     out.fill(0.0);

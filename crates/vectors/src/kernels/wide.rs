@@ -78,6 +78,20 @@ macro_rules! wide_kernels {
             }
         }
 
+        /// As [`super::dots_of`].
+        #[target_feature(enable = $features)]
+        pub(super) fn dots_of(matrix: &[f32], rows: &[u32], query: &[f32], out: &mut [f32]) {
+            let length = query.len();
+            let ask = |rows: &[u32]| prefetch(matrix.as_ptr(), rows, length);
+            ask(&rows[..rows.len().min(2 * ROWS)]);
+            for (block, (own, out)) in rows.chunks(ROWS).zip(out.chunks_mut(ROWS)).enumerate() {
+                ask(rows.chunks(ROWS).nth(block + 2).unwrap_or_default());
+                for (&row, score) in own.iter().zip(out) {
+                    *score = dot(&matrix[row as usize * length..][..length], query);
+                }
+            }
+        }
+
         /// As [`super::Panels::multiply`], for `K` vectors: `out_k = sum_j vectors_k[j] panel_j`, panel by panel.
         ///
         /// # Safety
