@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use cinedex_domain::Metric;
-use cinedex_vectors::{Scored, TopK};
+use cinedex_vectors::{MatrixView, Scored, TopK};
 
 use crate::container::Section;
 use crate::graph::{Graph, Seek, Walk};
@@ -131,8 +131,8 @@ impl Searcher {
         self.exact(query, k, allowed, strategy)
     }
 
-    /// The exact answers to several queries, which compare by one metric, in one pass.
-    pub(crate) fn scan_together(
+    /// The exact answers to several queries that compare alike, in one pass.
+    pub(crate) fn search_together(
         &self,
         queries: &[Query<'_>],
         k: usize,
@@ -140,7 +140,7 @@ impl Searcher {
     ) -> Vec<Vec<Scored>> {
         let Some(first) = queries.first() else { return Vec::new() };
         let vectors: Vec<&[f32]> = queries.iter().map(|query| query.vector).collect();
-        let found = self.scan.search_batch(first.metric, &vectors, k.saturating_add(1), allowed);
+        let found = self.scan.search_batch(first.metric, &vectors, first.wanted(k), allowed);
         queries.iter().zip(found).map(|(query, found)| query.without_row(found, k)).collect()
     }
 
