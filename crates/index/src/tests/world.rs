@@ -124,7 +124,7 @@ fn movie(row: usize) -> Movie {
         year: Some(1950 + (row % 70) as u16),
         original_title: row.is_multiple_of(4).then(|| format!("Película {row}")),
         alternative_titles: some(&["A film", "또 다른 제목"]),
-        countries: some(&["KR", "US"]),
+        countries: some(&["US", "KR"]),
         languages: some(&["en", "ko"]),
         tags: some(&["slow", "dusty"]),
         runtime_minutes: (!row.is_multiple_of(5)).then_some(80 + row as u16 % 90),
