@@ -7,6 +7,7 @@ use cinedex_domain::Metric;
 use cinedex_vectors::{MatrixView, Scored, TopK};
 
 use crate::container::Section;
+use crate::error::Fault;
 use crate::graph::{Graph, Seek, Walk};
 use crate::input::for_metric;
 use crate::planner::{Plan, Planner, Strategy};
@@ -61,8 +62,15 @@ impl Searcher {
     ) -> Result<Self, IndexError> {
         let count = rows.len() / dimension;
         let scan = Scan::open(scan.0, scan.1, rows, dimension)?;
-        let graph = graph.map(|(path, entry)| Graph::open(path, entry, count, dimension)).transpose()?;
-        Ok(Self::new(scan, graph))
+        let Some((path, entry)) = graph else { return Ok(Self::new(scan, None)) };
+        let graph = Graph::open(path, entry, count, dimension)?;
+        // Or a row would be found by the graph and be added once more as one without a vector.
+        let disagrees = |row| graph.node_of(row).is_some() != scan.embedded().contains(row);
+        if (0..count as u32).any(disagrees) {
+            let (section, other) = ("node_of_movie".to_owned(), "the scan's rows without a vector");
+            return Err(IndexError::damaged(path, Fault::Contradiction { section, other }));
+        }
+        Ok(Self::new(scan, Some(graph)))
     }
 
     fn new(scan: Scan, graph: Option<Graph>) -> Self {

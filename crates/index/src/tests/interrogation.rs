@@ -108,6 +108,11 @@ fn ask_users(bundle: &Bundle) -> usize {
             assert!(found.iter().all(|scored| scored.index != user), "a user is their own neighbour");
             answered += check(&found, k, &everyone);
         }
+        for strategy in STRATEGIES {
+            let found = bundle.user_neighbors_by(UserIndex(user), 10, strategy).items;
+            assert!(found.iter().all(|scored| scored.index != user), "a user is their own neighbour");
+            answered += check(&found, 10, &everyone);
+        }
     }
     for vector in vectors(bundle) {
         answered += check(&bundle.nearest_users(&vector, 10), 10, &everyone);
