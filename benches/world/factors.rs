@@ -13,7 +13,7 @@ use cinedex_vectors::{Csr, Matrix};
 
 const HEADER_BYTES: u64 = 24;
 
-/// Films up to which an unobserved pair has its default weight, .2. Beyond, it falls with the root of their number: a million films
+/// Films up to which an unobserved pair has its default weight, .2. Beyond, it falls with their number to the power of 3/4: a million films
 /// of .2 a pair would outweigh what is observed until nothing but popularity, a single direction, were learned. Rendle et
 /// al. (2021), too, choose less for larger catalogues.
 const DEFAULT_WEIGHT_UP_TO: f32 = 100_000.0;
@@ -27,7 +27,7 @@ pub fn train(pairs: &Csr<f32>, dimension: usize, epochs: usize, threads: usize) 
         epochs,
         threads,
         regularization: AUTOMATIC_REGULARIZATION,
-        unobserved_weight: default.unobserved_weight * share.sqrt(),
+        unobserved_weight: default.unobserved_weight * share.powf(0.75),
         ..default
     };
     train_ials(pairs, &parameters.for_data(pairs), &silent, &false.into()).expect("learned")
