@@ -24,6 +24,8 @@ use crate::{Allowed, BuildOptions, Calibration, Retrieval};
 const BREADTHS: [u32; 14] = [10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024];
 /// Shares that filters leave.
 const SHARES: [f64; 4] = [0.5, 0.1, 0.01, 0.001];
+/// Queries answered exactly in one pass.
+const TOGETHER: usize = 16;
 /// Queries of a latency at most, and at least.
 const TIMED: usize = 60;
 const TIMED_AT_LEAST: usize = 7;
@@ -153,11 +155,19 @@ impl Sample<'_> {
 
     fn tasks<'a>(&self, queries: &[Query<'a>], allowed: &Arc<Allowed>) -> Vec<Task<'a>> {
         let few = allowed.count() * 4 < allowed.len();
-        let strategy = if few { Strategy::Each } else { Strategy::Scan };
-        let exact = |query: &Query<'_>| self.searcher.search_by(query, 100, allowed, strategy).items;
-        let task =
-            |query: &Query<'a>| Task { query: *query, allowed: Arc::clone(allowed), exact: exact(query) };
-        queries.par_iter().map(task).collect()
+        let exact = |queries: &[Query<'a>]| {
+            if few {
+                let each = |query| self.searcher.search_by(query, 100, allowed, Strategy::Each).items;
+                return queries.iter().map(each).collect();
+            }
+            self.searcher.scan_together(queries, 100, allowed)
+        };
+        let tasks = |queries: &[Query<'a>]| {
+            let answered = queries.iter().copied().zip(exact(queries));
+            let task = |(query, exact)| Task { query, allowed: Arc::clone(allowed), exact };
+            answered.map(task).collect::<Vec<_>>()
+        };
+        queries.par_chunks(TOGETHER).flat_map_iter(tasks).collect()
     }
 
     /// Tasks without a filter and, where the question takes filters, under all kinds of them.

@@ -131,6 +131,19 @@ impl Searcher {
         self.exact(query, k, allowed, strategy)
     }
 
+    /// The exact answers to several queries, which compare by one metric, in one pass.
+    pub(crate) fn scan_together(
+        &self,
+        queries: &[Query<'_>],
+        k: usize,
+        allowed: &Allowed,
+    ) -> Vec<Vec<Scored>> {
+        let Some(first) = queries.first() else { return Vec::new() };
+        let vectors: Vec<&[f32]> = queries.iter().map(|query| query.vector).collect();
+        let found = self.scan.search_batch(first.metric, &vectors, k.saturating_add(1), allowed);
+        queries.iter().zip(found).map(|(query, found)| query.without_row(found, k)).collect()
+    }
+
     /// What [`Searcher::search`] does first.
     pub(crate) fn plan(&self, query: &Query<'_>, k: usize, allowed: &Allowed, planner: &Planner) -> Plan {
         assert_eq!(allowed.len(), self.embedded().len(), "the filter is over these rows");
