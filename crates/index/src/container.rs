@@ -174,8 +174,11 @@ impl Container {
             return fault(0);
         }
         // Without an early end it is done several at a time.
-        let descends = offsets.windows(2).fold(false, |any, pair| any | (pair[0] > pair[1]));
-        if descends && let Some(position) = offsets.windows(2).position(|pair| pair[0] > pair[1]) {
+        let descends =
+            offsets.windows(2).map(|pair| u8::from(pair[0] > pair[1])).fold(0, |any, one| any | one);
+        if descends != 0
+            && let Some(position) = offsets.windows(2).position(|pair| pair[0] > pair[1])
+        {
             return fault(position + 1);
         }
         if offsets[rows].into() == end as u64 { Ok(offsets) } else { fault(rows) }

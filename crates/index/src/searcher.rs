@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use cinedex_domain::Metric;
-use cinedex_vectors::{MatrixView, Scored, TopK};
+use cinedex_vectors::{Scored, TopK};
 
 use crate::container::Section;
 use crate::error::Fault;
