@@ -13,21 +13,23 @@ use cinedex_vectors::{Csr, Matrix};
 
 const HEADER_BYTES: u64 = 24;
 
-/// What all unobserved pairs weigh together, in observed ones: as with the default of .2 a pair at 100,000 films and 20 million
-/// pairs. At a million films .2 a pair would weigh so much that nothing but popularity were learned, a single direction; Rendle
-/// et al. (2021), too, choose less for larger catalogues.
+/// What all unobserved pairs weigh together, in observed ones, at most: as with the default of .2 a pair at 100,000 films and 20
+/// million pairs. At a million films .2 a pair would weigh so much that nothing but popularity were learned, a single
+/// direction; Rendle et al. (2021), too, choose less for larger catalogues.
 const UNOBSERVED: f64 = 140.0;
 
 /// Learns factors with the model's own settings, but for the weight of unobserved pairs.
 pub fn train(pairs: &Csr<f32>, dimension: usize, epochs: usize, threads: usize) -> Factors {
     let all = pairs.row_count() as f64 * pairs.column_count() as f64;
+    let default = IalsParameters::default();
+    let most = UNOBSERVED * pairs.entry_count() as f64 / all;
     let parameters = IalsParameters {
         dimension,
         epochs,
         threads,
         regularization: AUTOMATIC_REGULARIZATION,
-        unobserved_weight: (UNOBSERVED * pairs.entry_count() as f64 / all) as f32,
-        ..IalsParameters::default()
+        unobserved_weight: default.unobserved_weight.min(most as f32),
+        ..default
     };
     train_ials(pairs, &parameters.for_data(pairs), &silent, &false.into()).expect("learned")
 }

@@ -95,9 +95,15 @@ impl Allowed {
         })
     }
 
-    /// A bit for each movie; bits beyond the last must stay zero.
-    pub(crate) fn words_mut(&mut self) -> &mut [u64] {
-        &mut self.words
+    /// From a bit for each of `length` movies; bits beyond them are zero.
+    pub(crate) fn from_words(words: Vec<u64>, length: usize) -> Self {
+        let count = words.iter().map(|word| word.count_ones() as usize).sum();
+        Self { words, length, count }
+    }
+
+    /// A bit for each movie.
+    pub(crate) fn into_words(self) -> Vec<u64> {
+        self.words
     }
 
     fn combine(&mut self, other: &Allowed, operation: impl Fn(u64, u64) -> u64) {

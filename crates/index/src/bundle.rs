@@ -31,6 +31,9 @@ pub(crate) const USER_FACTORS_KIND: &str = "user_factors";
 pub(crate) const FILES: [&str; 10] =
     [CATALOGUE, FACTORS, SCAN, GRAPH, USERS, USER_FACTORS, USER_SCAN, USER_GRAPH, HISTORIES, POPULARITY];
 
+/// Lengths of vectors: longer ones cannot be coded.
+pub(crate) const DIMENSIONS: std::ops::RangeInclusive<usize> = 1..=65_536;
+
 /// Which index answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -206,11 +209,11 @@ impl Bundle {
         let manifest = Manifest::read(directory, version)?;
         let files = Files { directory, manifest: &manifest };
         let dimension = manifest.settings.dimension;
-        if dimension == 0 {
-            return Err(files.malformed("settings.dimension is 0"));
+        if !DIMENSIONS.contains(&dimension) {
+            return Err(files.malformed("settings.dimension is not from 1 to 65536"));
         }
         let (count, user_count) = (files.count_of_movies()?, files.count_of_users()?);
-        let (catalogue, (films, people)) = rayon::join(
+        let (catalogue, (movies, people)) = rayon::join(
             || files.read_catalogue(count),
             || {
                 rayon::join(
@@ -220,7 +223,7 @@ impl Bundle {
             },
         );
         let catalogue = catalogue?;
-        let (MovieVectors { factors, gramian, mean, unit_gramian }, films) = films?;
+        let (MovieVectors { factors, gramian, mean, unit_gramian }, movies) = movies?;
         let (People { users, user_factors, histories, popularity }, people) = people?;
         Ok(Self {
             version: version.clone(),
@@ -229,7 +232,7 @@ impl Bundle {
             gramian,
             mean,
             unit_gramian,
-            films,
+            films: movies,
             people,
             users,
             user_factors,

@@ -157,19 +157,20 @@ impl Sample<'_> {
 
     /// The exact answers, by the scan many queries in one pass.
     fn tasks<'a>(&self, queries: &[Query<'a>], allowed: &Arc<Allowed>) -> Vec<Task<'a>> {
-        let few = allowed.count() * 8 < allowed.len();
-        let answers = |queries: &[Query<'a>]| -> Vec<Task<'a>> {
-            let exact: Vec<Vec<Scored>> = if few {
+        let few = allowed.count() * 4 < allowed.len();
+        let exact = |queries: &[Query<'a>]| {
+            if few {
                 let each = |query| self.searcher.search_by(query, 100, allowed, Strategy::Each).items;
-                queries.iter().map(each).collect()
-            } else {
-                self.searcher.search_together(queries, 100, allowed)
-            };
-            let task =
-                |(query, exact): (&Query<'a>, _)| Task { query: *query, allowed: Arc::clone(allowed), exact };
-            queries.iter().zip(exact).map(task).collect()
+                return queries.iter().map(each).collect();
+            }
+            self.searcher.scan_together(queries, 100, allowed)
         };
-        queries.par_chunks(TOGETHER).flat_map_iter(answers).collect()
+        let tasks = |queries: &[Query<'a>]| {
+            let answered = queries.iter().copied().zip(exact(queries));
+            let task = |(query, exact)| Task { query, allowed: Arc::clone(allowed), exact };
+            answered.map(task).collect::<Vec<_>>()
+        };
+        queries.par_chunks(TOGETHER).flat_map_iter(tasks).collect()
     }
 
     /// Tasks without a filter and, where the question takes filters, under all kinds of them.

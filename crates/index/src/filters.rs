@@ -16,28 +16,30 @@ use crate::{Allowed, IndexError, UnknownGenre};
 impl Catalogue {
     /// The movies that pass.
     pub(crate) fn allowed(&self, filter: &MovieFilter) -> Result<Allowed, UnknownGenre> {
-        let mut allowed = Allowed::all(self.len());
         let asked = filter.genres_any.iter().chain(&filter.genres_all).chain(&filter.genres_none);
         for genre in asked {
             if self.genres.find(genre).is_empty() {
                 return Err(UnknownGenre { genre: excerpt(genre), known: self.known_genres.clone() });
             }
         }
-        self.genres.keep_any(&mut allowed, &filter.genres_any);
+        // Counted once, at the end.
+        let mut words = Allowed::all(self.len()).into_words();
+        self.genres.keep_any(&mut words, &filter.genres_any);
         for genre in &filter.genres_all {
-            self.genres.keep_any(&mut allowed, std::slice::from_ref(genre));
+            self.genres.keep_any(&mut words, std::slice::from_ref(genre));
         }
         for genre in &filter.genres_none {
-            self.genres.sets(genre).for_each(|set| set.subtract_from(&mut allowed));
+            self.genres.sets(genre).for_each(|set| set.subtract_from(&mut words));
         }
-        self.countries.keep_any(&mut allowed, &filter.countries);
-        self.languages.keep_any(&mut allowed, &filter.languages);
-        self.years.keep(&mut allowed, filter.year_min, filter.year_max);
-        self.runtimes.keep(&mut allowed, None, filter.runtime_max);
-        self.ages.keep(&mut allowed, None, filter.max_age.map(u16::from));
+        self.countries.keep_any(&mut words, &filter.countries);
+        self.languages.keep_any(&mut words, &filter.languages);
+        self.years.keep(&mut words, filter.year_min, filter.year_max);
+        self.runtimes.keep(&mut words, None, filter.runtime_max);
+        self.ages.keep(&mut words, None, filter.max_age.map(u16::from));
         if !filter.adult {
-            allowed.words_mut().iter_mut().zip(self.adult.0.iter()).for_each(|(word, adult)| *word &= !adult);
+            words.iter_mut().zip(self.adult.0.iter()).for_each(|(word, adult)| *word &= !adult);
         }
+        let mut allowed = Allowed::from_words(words, self.len());
         for id in &filter.exclude {
             if let Some(index) = self.ids.find(id.as_str()) {
                 allowed.remove(index);
@@ -184,7 +186,7 @@ impl Indexed {
     }
 
     /// Keeps what has any of the names; without names, everything.
-    fn keep_any(&self, allowed: &mut Allowed, names: &[String]) {
+    fn keep_any(&self, allowed: &mut [u64], names: &[String]) {
         if names.is_empty() {
             return;
         }
@@ -193,11 +195,11 @@ impl Indexed {
             && spellings.len() == 1
             && let Members::Many(words) = self.members(spellings.start)
         {
-            return allowed.words_mut().iter_mut().zip(wide(words)).for_each(|(word, own)| *word &= own);
+            return allowed.iter_mut().zip(wide(words)).for_each(|(word, own)| *word &= own);
         }
-        let mut any = Allowed::none(allowed.len());
+        let mut any = vec![0; allowed.len()];
         names.iter().flat_map(|name| self.sets(name)).for_each(|set| set.add_to(&mut any));
-        allowed.intersect(&any);
+        allowed.iter_mut().zip(any).for_each(|(word, any)| *word &= any);
     }
 }
 
@@ -209,21 +211,19 @@ impl Members<'_> {
         }
     }
 
-    fn add_to(self, set: &mut Allowed) {
+    fn add_to(self, set: &mut [u64]) {
         match self {
-            Self::Few(list) => set.extend(list.iter().copied()),
-            Self::Many(words) => {
-                set.words_mut().iter_mut().zip(wide(words)).for_each(|(word, own)| *word |= own);
-            }
+            Self::Few(list) => list.iter().for_each(|&movie| set[movie as usize / 64] |= 1 << (movie % 64)),
+            Self::Many(words) => set.iter_mut().zip(wide(words)).for_each(|(word, own)| *word |= own),
         }
     }
 
-    fn subtract_from(self, set: &mut Allowed) {
+    fn subtract_from(self, set: &mut [u64]) {
         match self {
-            Self::Few(list) => list.iter().for_each(|&index| set.remove(index)),
-            Self::Many(words) => {
-                set.words_mut().iter_mut().zip(wide(words)).for_each(|(word, own)| *word &= !own);
+            Self::Few(list) => {
+                list.iter().for_each(|&movie| set[movie as usize / 64] &= !(1 << (movie % 64)))
             }
+            Self::Many(words) => set.iter_mut().zip(wide(words)).for_each(|(word, own)| *word &= !own),
         }
     }
 }
@@ -323,6 +323,7 @@ mod tests {
                 }
                 Ok(allowed) => {
                     prop_assert_eq!(unknown, 0);
+                    prop_assert_eq!(allowed.count(), movies.iter().filter(|movie| filter.allows(movie)).count());
                     for (row, movie) in movies.iter().enumerate() {
                         prop_assert_eq!(allowed.contains(row as u32), filter.allows(movie), "{:?}", movie);
                     }

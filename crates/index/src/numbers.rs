@@ -1,10 +1,10 @@
 //! Numbers that are not known of every movie, in a flat file: those that filters compare as bitmaps, one a binary digit
 //! (bit-sliced, O'Neil & Quass 1997), so that a range of a million films is a few passes over bits; others as they are.
 
+use crate::IndexError;
 use crate::container::{Container, Section, SectionData};
 use crate::error::Fault;
 use crate::mapping::Element;
-use crate::{Allowed, IndexError};
 
 /// Words of a set that are compared at a time.
 const BLOCK: usize = 64;
@@ -135,12 +135,12 @@ impl Sliced {
         self.known.contains(row).then_some(value)
     }
 
-    /// Keeps what lies between the bounds; without bounds, everything.
-    pub(crate) fn keep(&self, allowed: &mut Allowed, min: Option<u16>, max: Option<u16>) {
+    /// Keeps of a bit for each movie those that lie between the bounds; without bounds, all.
+    pub(crate) fn keep(&self, allowed: &mut [u64], min: Option<u16>, max: Option<u16>) {
         if min.is_none() && max.is_none() {
             return;
         }
-        for (number, block) in allowed.words_mut().chunks_mut(BLOCK).enumerate() {
+        for (number, block) in allowed.chunks_mut(BLOCK).enumerate() {
             let start = number * BLOCK;
             let known = &self.known.0[start..start + block.len()];
             block.iter_mut().zip(known).for_each(|(word, known)| *word &= known);

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use cinedex_domain::Metric;
-use cinedex_vectors::{MatrixView, Scored, TopK};
+use cinedex_vectors::{Scored, TopK};
 
 use crate::container::Section;
 use crate::graph::{Graph, Seek, Walk};
@@ -131,17 +131,16 @@ impl Searcher {
         self.exact(query, k, allowed, strategy)
     }
 
-    /// The exact answers to several queries that compare alike, in one pass.
-    pub(crate) fn search_together(
+    /// The exact answers to several queries, which compare by one metric, in one pass.
+    pub(crate) fn scan_together(
         &self,
         queries: &[Query<'_>],
         k: usize,
         allowed: &Allowed,
     ) -> Vec<Vec<Scored>> {
         let Some(first) = queries.first() else { return Vec::new() };
-        let vectors: Vec<f32> = queries.iter().flat_map(|query| query.vector.iter().copied()).collect();
-        let vectors = MatrixView::new(&vectors, first.vector.len());
-        let found = self.scan.search_batch(first.metric, vectors, first.wanted(k), allowed);
+        let vectors: Vec<&[f32]> = queries.iter().map(|query| query.vector).collect();
+        let found = self.scan.search_batch(first.metric, &vectors, k.saturating_add(1), allowed);
         queries.iter().zip(found).map(|(query, found)| query.without_row(found, k)).collect()
     }
 

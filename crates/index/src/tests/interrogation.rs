@@ -63,6 +63,9 @@ fn check(found: &[Scored], k: usize, allowed: &Allowed) -> usize {
             pair[0].score > pair[1].score || pair[0].score == pair[1].score && pair[0].index < pair[1].index;
         assert!(ordered, "{pair:?}");
     }
+    let mut indices: Vec<u32> = found.iter().map(|scored| scored.index).collect();
+    indices.sort_unstable();
+    assert!(indices.windows(2).all(|pair| pair[0] < pair[1]), "one film twice");
     found.len()
 }
 
