@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::Path;
 
 use cinedex_vectors::Csr;
@@ -29,13 +30,19 @@ const MOST: f64 = 9254.0;
 const MEAN: f64 = 144.4;
 const MEDIAN_ABOVE_FEWEST: f64 = 48.0;
 const SPREAD: f64 = 1.378;
+/// Branches of the tree of tastes of a large catalogue, at each of its levels.
+const BRANCHES: usize = 8;
+/// Movies of its smallest tastes, at least.
+const FEWEST_OF_TASTE: usize = 24;
+/// Smallest tastes that a user has.
+const TASTES_OF_USER: usize = 4;
 /// Tastes: a movie has one, a user three, and half of what a user watches is of those.
 const TASTES: usize = 20;
 
 /// `count` pairs, nearly: as many users as have them at 144 each, and movies by the root of the number of pairs, 26,744 for
 /// 20 million. The same on every machine.
 pub fn generated(count: usize) -> Csr<f32> {
-    let users = (count as f64 / MEAN).round().max(1.0) as usize;
+    let users = user_count(count);
     let movies = (FULL.0 as f64 * (count as f64 / FULL.1 as f64).sqrt()).round().max(200.0) as usize;
     let mut random = Random(0x5eed);
     let weights: Vec<f64> = (0..movies).map(|rank| audience(rank, movies)).collect();
@@ -76,6 +83,93 @@ pub fn generated(count: usize) -> Csr<f32> {
     columns.shrink_to_fit();
     let values = vec![1.0; columns.len()];
     Csr::from_parts(movies, offsets, columns, values).expect("rows ascend")
+}
+
+/// `count` pairs, nearly, over a catalogue of a chosen size, in which a film has the audience of its place among all. Tastes form
+/// a tree of eight branches a node: a user has four of the smallest, and finds a film anywhere, or in one of these or of the larger
+/// ones around it, each level as often. So the spectrum of the factors falls slowly, as that of real data does, instead of
+/// ending at the number of tastes. A user begins with two films of each of the four that nobody has seen, so that every film has
+/// a watcher as long as there are users enough: catalogues are not filled with films that nothing is known of.
+pub fn generated_catalogue(count: usize, movies: usize) -> Csr<f32> {
+    let users = user_count(count);
+    let mut random = Random(0xca7a);
+    let catalogue = Catalogue::new(movies, &mut random);
+    let smallest = catalogue.smallest;
+    let mut unseen: Vec<Range<usize>> = (0..smallest).map(|taste| catalogue.places(taste, 1)).collect();
+    let mut activity: Vec<usize> = (0..users).map(|user| activity(user, users, movies)).collect();
+    random.shuffle(&mut activity);
+    let mut offsets = vec![0u64];
+    let mut columns: Vec<u32> = Vec::with_capacity(activity.iter().sum::<usize>());
+    let mut seen = vec![false; movies];
+    for wanted in activity {
+        let start = columns.len();
+        let tastes: [usize; TASTES_OF_USER] = std::array::from_fn(|_| random.below(smallest));
+        for place in tastes.iter().flat_map(|&taste| [unseen[taste].next(), unseen[taste].next()]).flatten() {
+            seen[catalogue.numbers[place] as usize] = true;
+            columns.push(catalogue.numbers[place]);
+        }
+        let mut tries = 0;
+        while columns.len() - start < wanted && tries < 40 * wanted {
+            let wider = BRANCHES.pow(random.below(catalogue.levels as usize + 1) as u32);
+            let movie = catalogue.draw(tastes[random.below(TASTES_OF_USER)], wider, &mut random);
+            if !std::mem::replace(&mut seen[movie as usize], true) {
+                columns.push(movie);
+            }
+            tries += 1;
+        }
+        columns[start..].iter().for_each(|&movie| seen[movie as usize] = false);
+        columns[start..].sort_unstable();
+        offsets.push(columns.len() as u64);
+    }
+    columns.shrink_to_fit();
+    let values = vec![1.0; columns.len()];
+    Csr::from_parts(movies, offsets, columns, values).expect("rows ascend")
+}
+
+/// As many users as have `pairs` pairs.
+fn user_count(pairs: usize) -> usize {
+    (pairs as f64 / MEAN).round().max(1.0) as usize
+}
+
+/// Movies in the order of the smallest tastes, so that a taste of any level is a range of places.
+struct Catalogue {
+    levels: u32,
+    /// Number of the smallest tastes.
+    smallest: usize,
+    /// The movie at each place.
+    numbers: Vec<u32>,
+    /// Audience of all places before each.
+    before: Vec<f64>,
+}
+
+impl Catalogue {
+    fn new(movies: usize, random: &mut Random) -> Self {
+        let levels = (movies as f64 / FEWEST_OF_TASTE as f64).ln() / (BRANCHES as f64).ln();
+        let levels = levels.max(0.0) as u32;
+        let mut audiences: Vec<f64> = (0..movies).map(|rank| audience(rank, movies)).collect();
+        random.shuffle(&mut audiences);
+        let mut before = vec![0.0];
+        for audience in audiences {
+            before.push(before[before.len() - 1] + audience);
+        }
+        let mut numbers: Vec<u32> = (0..movies as u32).collect();
+        random.shuffle(&mut numbers);
+        Self { levels, smallest: BRANCHES.pow(levels), numbers, before }
+    }
+
+    /// The places of the taste that holds a smallest one and as many others as make it `wider`.
+    fn places(&self, taste: usize, wider: usize) -> Range<usize> {
+        let (taste, tastes, movies) = (taste / wider, self.smallest / wider, self.numbers.len());
+        taste * movies / tastes..(taste + 1) * movies / tastes
+    }
+
+    /// A movie of that taste, by audience.
+    fn draw(&self, taste: usize, wider: usize, random: &mut Random) -> u32 {
+        let Range { start, end } = self.places(taste, wider);
+        let share = random.below(1 << 53) as f64 / (1u64 << 53) as f64;
+        let drawn = self.before[start] + share * (self.before[end] - self.before[start]);
+        self.numbers[start + self.before[start + 1..end].partition_point(|&reached| reached <= drawn)]
+    }
 }
 
 /// Reads `user item …` lines, of any separator of spaces, commas, tabs or colons, a header or not; ids are numbered as they come.
@@ -186,10 +280,10 @@ impl Alias {
 }
 
 /// `SplitMix64` (Steele, Lea & Flood 2014).
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -197,11 +291,11 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, count: usize) -> usize {
+    pub fn below(&mut self, count: usize) -> usize {
         ((u128::from(self.next()) * count as u128) >> 64) as usize
     }
 
-    fn shuffle<T>(&mut self, values: &mut [T]) {
+    pub fn shuffle<T>(&mut self, values: &mut [T]) {
         for place in (1..values.len()).rev() {
             values.swap(place, self.below(place + 1));
         }

@@ -23,12 +23,13 @@ use crate::calibrate::{Subjects, calibrate, genre_sets};
 use crate::catalogue::write_catalogue;
 use crate::container::{Container, SectionData, write_container};
 use crate::error::InputFault;
-use crate::freeze::{Frozen, freeze, permuted};
+use crate::freeze::{Frozen, freeze};
 use crate::graph::{Members, NO_NODE, write_graph};
 use crate::hnsw::build_graph;
 use crate::input::{check_input, norm_of};
 use crate::manifest::{FORMAT_VERSION, MANIFEST};
 use crate::popularity::write_popularity;
+use crate::refine::Refinement;
 use crate::scan::write_scan;
 use crate::searcher::Searcher;
 use crate::users::{write_histories, write_users};
@@ -40,9 +41,9 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BuildOptions {
-    /// Links of a node in each layer, twice as many in the lowest: 4 to 64.
+    /// Half of the links that a node may have: 4 to 64.
     pub connections: usize,
-    /// Candidates kept while a node is linked: 8 to 2000.
+    /// Candidates kept while a node's links are chosen: 8 to 2000.
     pub ef_construction: usize,
     /// Threads; 0: as many as there are processors. With 1 the graph is the same each time.
     pub threads: usize,
@@ -172,12 +173,12 @@ impl Work<'_> {
         let write_seconds = start.elapsed().as_secs_f64();
         let start = Instant::now();
         let directions = directions_of(self.input.movie_factors);
-        let (frozen, checksum) = self.write_graph(&directions, GRAPH)?;
+        let (frozen, checksum) = self.write_graph(self.input.movie_factors, &directions, GRAPH)?;
         checksums.insert(GRAPH.to_owned(), checksum);
         if let Some(users) =
             self.input.user_factors.filter(|users| users.rows() >= self.options.user_graph_from)
         {
-            let (_, checksum) = self.write_graph(&directions_of(users), USER_GRAPH)?;
+            let (_, checksum) = self.write_graph(users, &directions_of(users), USER_GRAPH)?;
             checksums.insert(USER_GRAPH.to_owned(), checksum);
         }
         let graph_seconds = start.elapsed().as_secs_f64();
@@ -196,7 +197,7 @@ impl Work<'_> {
             history_entries: self.input.histories.movies.len() as u64,
             places: self.input.popularity.places.len() as u64,
             graph_nodes: frozen.old.len() as u64,
-            graph_links: frozen.layers.first().map_or(0, |layer| layer.links.len() as u64),
+            graph_links: frozen.links.len() as u64,
             relinked_nodes: frozen.relinked as u64,
         };
         let build = BuildFigures { graph_seconds, write_seconds, calibration_seconds };
@@ -235,14 +236,19 @@ impl Work<'_> {
         Ok(checksums)
     }
 
-    fn write_graph(&self, directions: &Directions, name: &str) -> Result<(Frozen, u64), IndexError> {
+    fn write_graph(
+        &self,
+        factors: MatrixView<'_>,
+        directions: &Directions,
+        name: &str,
+    ) -> Result<(Frozen, u64), IndexError> {
         let vectors = directions.vectors.view();
         // Movies of like id are often alike; the first thousand should be spread over all.
         let mut order: Vec<u32> = (0..vectors.rows() as u32).collect();
         order.shuffle(&mut ChaCha8Rng::seed_from_u64(self.options.seed));
-        let BuildOptions { connections, ef_construction, .. } = *self.options;
-        let raw = build_graph(vectors, &order, connections, ef_construction, self.progress, self.cancel)?;
-        let frozen = freeze(raw, vectors, connections);
+        let raw = build_graph(vectors, &order, self.progress, self.cancel)?;
+        let refinement = Refinement::new(self.options.connections, self.options.ef_construction);
+        let frozen = freeze(&raw, vectors, &refinement, self.progress, self.cancel)?;
         let mut new = vec![NO_NODE; vectors.rows()];
         for (number, &node) in (0..).zip(&frozen.old) {
             new[node as usize] = number;
@@ -250,8 +256,8 @@ impl Work<'_> {
         let renumbered = |&node: &u32| if node == NO_NODE { NO_NODE } else { new[node as usize] };
         let node_of_movie = directions.node_of_movie.iter().map(renumbered).collect();
         let members = Members::new(node_of_movie, vectors.rows());
-        let path = self.directory.join(name);
-        let checksum = write_graph(&path, &frozen, permuted(vectors, &frozen.old).view(), &members)?;
+        let norms: Vec<f32> = (0..factors.rows()).map(|row| norm_of(factors.row(row)) as f32).collect();
+        let checksum = write_graph(&self.directory.join(name), &frozen, &members, &norms)?;
         Ok((frozen, checksum))
     }
 

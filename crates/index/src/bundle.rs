@@ -204,18 +204,18 @@ impl Bundle {
     /// Opens and checks a version's directory; files are read by as many threads as there are processors.
     pub(crate) fn open(directory: &Path, version: &Version) -> Result<Self, IndexError> {
         let manifest = Manifest::read(directory, version)?;
-        let files = Files { directory, manifest: &manifest };
+        let stored = Files { directory, manifest: &manifest };
         let dimension = manifest.settings.dimension;
         if dimension == 0 {
-            return Err(files.malformed("settings.dimension is 0"));
+            return Err(stored.malformed("settings.dimension is 0"));
         }
-        let (count, user_count) = (files.count_of_movies()?, files.count_of_users()?);
+        let (count, user_count) = (stored.count_of_movies()?, stored.count_of_users()?);
         let (catalogue, (films, people)) = rayon::join(
-            || files.read_catalogue(count),
+            || stored.read_catalogue(count),
             || {
                 rayon::join(
-                    || files.read_films(count, dimension),
-                    || files.read_people(user_count, count, dimension),
+                    || stored.read_films(count, dimension),
+                    || stored.read_people(user_count, count, dimension),
                 )
             },
         );

@@ -162,18 +162,23 @@ impl Container {
     }
 
     /// Offsets of `rows` rows into `end` elements: they begin at 0, never descend, and end at `end`.
-    pub(crate) fn offsets(&self, name: &str, rows: usize, end: usize) -> Result<Section<u64>, IndexError> {
-        let offsets = self.section_of::<u64>(name, rows + 1)?;
+    pub(crate) fn offsets<T: Element + Into<u64> + PartialOrd>(
+        &self,
+        name: &str,
+        rows: usize,
+        end: usize,
+    ) -> Result<Section<T>, IndexError> {
+        let offsets = self.section_of::<T>(name, rows + 1)?;
         let fault = |position| Err(self.fault(Fault::Offsets { section: name.to_owned(), position }));
-        if offsets[0] != 0 {
+        if offsets[0].into() != 0 {
             return fault(0);
         }
-        // Without an early end it is done several at a time.
-        let descends = offsets.windows(2).fold(false, |any, pair| any | (pair[0] > pair[1]));
+        // Without an early end several are compared at a time.
+        let descends = offsets.windows(2).map(|pair| u32::from(pair[0] > pair[1])).max() == Some(1);
         if descends && let Some(position) = offsets.windows(2).position(|pair| pair[0] > pair[1]) {
             return fault(position + 1);
         }
-        if offsets[rows] == end as u64 { Ok(offsets) } else { fault(rows) }
+        if offsets[rows].into() == end as u64 { Ok(offsets) } else { fault(rows) }
     }
 
     /// Checks that every number is below `limit`.
@@ -203,11 +208,12 @@ impl Container {
     }
 }
 
-/// The first number that does not pass; without a branch for each number, several are tested at a time.
-fn first_failing<T: Copy>(values: &[T], passes: impl Fn(T) -> bool) -> Option<usize> {
-    const CHUNK: usize = 1024;
-    values.chunks(CHUNK).enumerate().find_map(|(number, chunk)| {
-        let failing = chunk.iter().fold(false, |any, &value| any | !passes(value));
+/// The first number that does not pass. Chunks go to as many threads as there are, and without a branch for each number
+/// several are tested at a time.
+fn first_failing<T: Copy + Sync>(values: &[T], passes: impl Fn(T) -> bool + Sync) -> Option<usize> {
+    const CHUNK: usize = 1 << 16;
+    values.par_chunks(CHUNK).enumerate().find_map_first(|(number, chunk)| {
+        let failing = chunk.iter().map(|&value| u32::from(!passes(value))).max() == Some(1);
         let position = || chunk.iter().position(|&value| !passes(value));
         if failing { position().map(|position| number * CHUNK + position) } else { None }
     })

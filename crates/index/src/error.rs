@@ -327,6 +327,9 @@ pub enum InputFault {
         /// What is wrong.
         reason: &'static str,
     },
+    /// The graph has more links than 32 bits can count.
+    #[error("the graph has more than four thousand million links; build with fewer connections")]
+    TooManyLinks,
     /// A parameter outside its range.
     #[error("{name} is {found}, allowed are {allowed}")]
     Parameter {

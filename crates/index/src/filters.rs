@@ -97,7 +97,9 @@ impl Indexed {
                 sets.extend(list);
             } else {
                 let mut inside = vec![false; movies.len()];
-                list.iter().for_each(|&movie| inside[movie as usize] = true);
+                for movie in list {
+                    inside[movie as usize] = true;
+                }
                 let words = bits(inside.into_iter());
                 sets.extend(words.into_iter().flat_map(|word| [word as u32, (word >> 32) as u32]));
             }
@@ -213,7 +215,11 @@ impl Members<'_> {
 
     fn add_to(self, set: &mut [u64]) {
         match self {
-            Self::Few(list) => list.iter().for_each(|&movie| set[movie as usize / 64] |= 1 << (movie % 64)),
+            Self::Few(list) => {
+                for movie in list {
+                    set[*movie as usize / 64] |= 1 << (movie % 64);
+                }
+            }
             Self::Many(words) => set.iter_mut().zip(wide(words)).for_each(|(word, own)| *word |= own),
         }
     }
@@ -221,7 +227,9 @@ impl Members<'_> {
     fn subtract_from(self, set: &mut [u64]) {
         match self {
             Self::Few(list) => {
-                list.iter().for_each(|&movie| set[movie as usize / 64] &= !(1 << (movie % 64)))
+                for movie in list {
+                    set[*movie as usize / 64] &= !(1 << (movie % 64));
+                }
             }
             Self::Many(words) => set.iter_mut().zip(wide(words)).for_each(|(word, own)| *word &= !own),
         }

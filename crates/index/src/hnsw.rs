@@ -1,4 +1,5 @@
-//! The one file that knows `hnsw_rs`: it builds the graph and hands out its links. Searching is done elsewhere.
+//! The one file that knows `hnsw_rs`: it inserts all points, fast and roughly, and hands out the links of the lowest layer.
+//! Bettering them and searching is done elsewhere.
 //!
 //! What it guards against: `Hnsw::new` ends the process above 256 connections; a distance that is negative or not a number
 //! panics; parallel insertion into an empty graph leaves points unlinked; links of a layer may lead to points that are not
@@ -14,6 +15,10 @@ use rayon::prelude::*;
 
 use crate::IndexError;
 
+/// Links of a point in each layer, twice as many in the lowest, and candidates kept while it is linked: so few that insertion is
+/// fast. With fewer candidates than links `hnsw_rs` keeps all of them.
+const CONNECTIONS: usize = 16;
+const EF_CONSTRUCTION: usize = 8;
 /// Points inserted one after another before insertion goes parallel.
 const SERIAL_START: usize = 1000;
 /// Points between two looks at the cancel flag.
@@ -23,30 +28,25 @@ const MAX_LAYERS: usize = 16;
 /// Links as they were built, before anything is laid out.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RawGraph {
-    /// The highest layer of each point.
+    /// The highest layer of each point: of many points few are high, whatever their vectors.
     pub(crate) levels: Vec<u8>,
-    /// A point of the highest layer.
-    pub(crate) entry: u32,
-    /// For each point and each of its layers from 0, the points of that layer it links to, nearest first.
-    pub(crate) links: Vec<Vec<Vec<u32>>>,
+    /// The points that each links to in the lowest layer, which holds all, nearest first.
+    pub(crate) links: Vec<Vec<u32>>,
 }
 
-/// Builds over normalised, finite, distinct vectors, inserted in the order given. `connections` and `ef_construction` are
-/// in their checked ranges; the caller's rayon pool does the work.
+/// Builds over normalised, finite, distinct vectors, inserted in the order given, on the caller's rayon pool.
 pub(crate) fn build_graph(
     vectors: MatrixView<'_>,
     insertion_order: &[u32],
-    connections: usize,
-    ef_construction: usize,
     progress: Progress<'_>,
     cancel: &AtomicBool,
 ) -> Result<RawGraph, IndexError> {
     let count = vectors.rows();
-    let mut graph = RawGraph { levels: vec![0; count], entry: 0, links: vec![Vec::new(); count] };
+    let mut graph = RawGraph { levels: vec![0; count], links: vec![Vec::new(); count] };
     if count == 0 {
         return Ok(graph);
     }
-    let hnsw = Hnsw::new(connections, count, MAX_LAYERS, ef_construction, Angle);
+    let hnsw = Hnsw::new(CONNECTIONS, count, MAX_LAYERS, EF_CONSTRUCTION, Angle);
     let serial = SERIAL_START.min(count);
     let mut done = 0;
     while done < count {
@@ -79,33 +79,18 @@ impl Distance<f32> for Angle {
 
 fn read_links(hnsw: &Hnsw<'_, f32, Angle>, graph: &mut RawGraph) {
     let points = hnsw.get_point_indexation();
-    let mut neighbours = Vec::with_capacity(graph.links.len());
     for layer in 0..hnsw.get_max_level() {
-        for (slot, point) in points.get_layer_iterator(layer).enumerate() {
+        for point in points.get_layer_iterator(layer) {
             let id = point.get_origin_id();
             graph.levels[id] = layer as u8;
-            if slot == 0 {
-                // Layers ascend, so that the last one that has a point names the entry.
-                graph.entry = id as u32;
-            }
-            neighbours.push((id, point.get_neighborhood_id()));
-        }
-    }
-    for (id, layers) in neighbours {
-        let level = graph.levels[id];
-        let mut own = Vec::with_capacity(usize::from(level) + 1);
-        for layer in 0..=level {
-            let linked = layers.get(usize::from(layer)).map_or(&[][..], Vec::as_slice);
-            let ids = linked.iter().map(|neighbour| neighbour.d_id as u32);
-            let belongs = |&other: &u32| other as usize != id && graph.levels[other as usize] >= layer;
-            let mut kept: Vec<u32> = Vec::with_capacity(linked.len());
-            for other in ids.filter(belongs) {
-                if !kept.contains(&other) {
-                    kept.push(other);
+            let layers = point.get_neighborhood_id();
+            let linked = layers.first().map_or(&[][..], Vec::as_slice);
+            let links = &mut graph.links[id];
+            for other in linked.iter().map(|neighbour| neighbour.d_id as u32) {
+                if other as usize != id && !links.contains(&other) {
+                    links.push(other);
                 }
             }
-            own.push(kept);
         }
-        graph.links[id] = own;
     }
 }

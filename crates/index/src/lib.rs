@@ -25,6 +25,7 @@
 //! ```
 
 mod allowed;
+mod beam;
 mod build;
 mod bundle;
 mod calibrate;
@@ -45,6 +46,7 @@ mod nearest;
 mod numbers;
 mod planner;
 mod popularity;
+mod refine;
 mod root;
 mod scan;
 mod searcher;

@@ -26,7 +26,8 @@ impl Set {
     /// Reads a set of `count` movies; nothing is in it beyond them.
     pub(crate) fn open(container: &Container, name: &str, count: usize) -> Result<Self, IndexError> {
         let words = container.section_of::<u64>(name, count.div_ceil(64))?;
-        let beyond = words.last().map_or(0, |word| if count % 64 == 0 { 0 } else { word >> (count % 64) });
+        let beyond =
+            words.last().map_or(0, |word| if count.is_multiple_of(64) { 0 } else { word >> (count % 64) });
         if beyond != 0 {
             return Err(container.fault(Fault::OutOfRange {
                 section: name.to_owned(),

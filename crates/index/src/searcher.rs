@@ -7,7 +7,7 @@ use cinedex_domain::Metric;
 use cinedex_vectors::{Scored, TopK};
 
 use crate::container::Section;
-use crate::graph::{Graph, Walk};
+use crate::graph::{Graph, Seek, Walk};
 use crate::input::for_metric;
 use crate::planner::{Plan, Planner, Strategy};
 use crate::scan::Scan;
@@ -60,9 +60,11 @@ impl Searcher {
         graph: Option<(&Path, &FileEntry)>,
     ) -> Result<Self, IndexError> {
         let count = rows.len() / dimension;
-        let scan = Scan::open(scan.0, scan.1, rows, dimension)?;
-        let graph = graph.map(|(path, entry)| Graph::open(path, entry, count, dimension)).transpose()?;
-        Ok(Self::new(scan, graph))
+        let (scan, graph) = rayon::join(
+            || Scan::open(scan.0, scan.1, rows, dimension),
+            || graph.map(|(path, entry)| Graph::open(path, entry, count, dimension)).transpose(),
+        );
+        Ok(Self::new(scan?, graph?))
     }
 
     fn new(scan: Scan, graph: Option<Graph>) -> Self {
@@ -153,12 +155,13 @@ impl Searcher {
         let mut top = TopK::new(wanted);
         let from = query.row.and_then(|row| graph.node_of(row));
         let ef = (ef as usize).max(wanted).min(self.embedded().count());
-        let walk = graph.search(query.vector, from, ef, limit, allowed, &mut top);
-        let mut exact = TopK::new(wanted);
-        for Scored { index, .. } in top.into_sorted() {
-            exact.push(index, self.scan.score(query.metric, query.vector, index));
-        }
-        (query.without_row(exact.into_sorted(), k), walk)
+        let seek = Seek { metric: query.metric, query: query.vector, from, ef, limit };
+        let everything = allowed.count() == allowed.len();
+        let accept = |row: u32| everything || allowed.contains(row);
+        let score =
+            |rows: &[u32], out: &mut [f32]| self.scan.scores_of(query.metric, query.vector, rows, out);
+        let walk = graph.search(&seek, accept, score, &mut top);
+        (query.without_row(top.into_sorted(), k), walk)
     }
 
     /// By an exact strategy; the scan stands in for the graph.

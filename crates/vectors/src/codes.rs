@@ -63,6 +63,20 @@ impl CodedQuery {
         Self { values, code, norm: rounded_up(squared_length(query).sqrt()), offset }
     }
 
+    /// Becomes the codes of a coded row; scale, error and norm are then those of the codes: 1, 0 and their length.
+    pub fn set_codes(&mut self, row: &[u8]) {
+        self.values.clear();
+        self.values.extend(row.iter().map(|&byte| byte.wrapping_sub(BIAS) as i8));
+        let (mut sum, mut squares) = (0, 0);
+        for &value in &self.values {
+            sum += i32::from(value);
+            squares += i32::from(value) * i32::from(value);
+        }
+        self.code = Code { scale: 1.0, error: 0.0 };
+        self.norm = rounded_up(f64::from(squares).sqrt());
+        self.offset = i32::from(BIAS) * sum;
+    }
+
     /// A code times this is about the number.
     pub fn scale(&self) -> f32 {
         self.code.scale

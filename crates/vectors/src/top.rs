@@ -1,6 +1,6 @@
 //! The best k of many scores, in the one order that every ranking has.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// A row and its score.
@@ -13,12 +13,13 @@ pub struct Scored {
 }
 
 /// Keeps the best `k` of what is pushed: by descending score, ties by ascending index. Memory grows with what is pushed,
-/// not with `k`. A score that is not a number is left out.
+/// not with `k`. A score that is not a number is left out; a negative zero becomes a positive one.
 #[derive(Debug, Clone)]
 pub struct TopK {
     k: usize,
     threshold: f32,
-    heap: BinaryHeap<Worst>,
+    /// The worst on top.
+    heap: BinaryHeap<Reverse<u64>>,
 }
 
 impl TopK {
@@ -61,50 +62,44 @@ impl TopK {
 
     /// The best, descending by score, ties by ascending index.
     pub fn into_sorted(self) -> Vec<Scored> {
-        self.heap.into_sorted_vec().into_iter().map(|Worst(scored)| scored).collect()
+        let mut keys = self.heap.into_vec();
+        keys.sort_unstable();
+        keys.into_iter().map(|Reverse(key)| scored_of(key)).collect()
     }
 
     fn insert(&mut self, scored: Scored) {
         if self.k == 0 {
             return;
         }
+        let key = key_of(scored);
         if self.heap.len() < self.k {
-            self.heap.push(Worst(scored));
+            self.heap.push(Reverse(key));
         } else if let Some(mut worst) = self.heap.peek_mut()
-            && Worst(scored) < *worst
+            && key > worst.0
         {
-            *worst = Worst(scored);
+            *worst = Reverse(key);
         }
         if self.heap.len() == self.k {
-            self.threshold = self.heap.peek().map_or(f32::NEG_INFINITY, |Worst(worst)| worst.score);
+            self.threshold = self.heap.peek().map_or(f32::NEG_INFINITY, |worst| scored_of(worst.0).score);
         }
     }
 }
 
-/// Ordered so that the greatest is the worst; scores are numbers.
-#[derive(Debug, Clone, Copy)]
-struct Worst(Scored);
-
-impl Ord for Worst {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let by_score = other.0.score.partial_cmp(&self.0.score).unwrap_or(Ordering::Equal);
-        by_score.then(self.0.index.cmp(&other.0.index))
-    }
+/// One number that is the higher the better: the bits of the score, turned so that they order as the scores do, then those of
+/// the index, complemented.
+#[inline]
+fn key_of(scored: Scored) -> u64 {
+    let bits = (scored.score + 0.0).to_bits();
+    let ordered = if bits >> 31 == 0 { bits | 1 << 31 } else { !bits };
+    u64::from(ordered) << 32 | u64::from(!scored.index)
 }
 
-impl PartialOrd for Worst {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
+#[inline]
+fn scored_of(key: u64) -> Scored {
+    let ordered = (key >> 32) as u32;
+    let bits = if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered };
+    Scored { index: !(key as u32), score: f32::from_bits(bits) }
 }
-
-impl PartialEq for Worst {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Worst {}
 
 #[cfg(test)]
 mod tests {

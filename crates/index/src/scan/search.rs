@@ -21,13 +21,13 @@ const GROUP: usize = 16;
 
 /// Working memory, which several queries may share.
 pub(super) struct Scratch {
-    products: [i32; MOST_ROWS],
+    products: Vec<i32>,
     places: Vec<u32>,
 }
 
 impl Default for Scratch {
     fn default() -> Self {
-        Self { products: [0; MOST_ROWS], places: Vec::with_capacity(MOST_ROWS) }
+        Self { products: vec![0; MOST_ROWS], places: Vec::with_capacity(MOST_ROWS) }
     }
 }
 

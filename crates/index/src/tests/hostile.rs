@@ -302,9 +302,10 @@ fn a_catalogue_that_lies_under_valid_checksums_is_refused() {
 fn sections_that_lie_are_named() {
     let section = |name: &str, section: &str, bytes: &[u8]| lie(name, &[(section, bytes)], section);
     let (nan, huge) = (f32::NAN.to_le_bytes(), u32::MAX.to_le_bytes());
-    section("graph.bin", "neighbours.0", &huge);
-    section("graph.bin", "offsets.0", &[9, 0, 0, 0, 0, 0, 0, 0]);
-    section("graph.bin", "vectors", &nan);
+    section("graph.bin", "links", &huge);
+    section("graph.bin", "offsets", &[9, 0, 0, 0]);
+    section("graph.bin", "unit_scales", &nan);
+    section("graph.bin", "scales", &nan);
     section("graph.bin", "members", &huge);
     section("scan.bin", "order", &huge);
     section("scan.bin", "norms", &nan);

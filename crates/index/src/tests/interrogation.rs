@@ -116,8 +116,9 @@ fn ask_users(bundle: &Bundle) -> usize {
 fn ask_catalogue(bundle: &Bundle) -> usize {
     let count = bundle.movie_count();
     for movie in (0..count as u32).map(MovieIndex) {
-        let facts = bundle.movie(movie).to_movie();
-        assert_eq!(bundle.movie_index(facts.movie_id.as_str()), Some(movie));
+        let facts = bundle.movie(movie);
+        assert_eq!(bundle.movie_index(facts.movie_id()), Some(movie));
+        assert_eq!(facts.to_movie().title, facts.title());
         bundle.has_embedding(movie);
     }
     let mut answered = 0;

@@ -45,7 +45,7 @@ pub(crate) fn inner_products_of(codes: &[u8], rows: &[u32], query: &[i8], offset
     dispatch!(inner_products_of(codes, rows, query, offset, out));
 }
 
-/// As [`Bound::candidates`]: the same plain Rust, compiled for what the processor has.
+/// As [`Bound::candidates`].
 #[inline]
 pub(crate) fn candidates(bound: &Bound, rows: RowTerms<'_>, products: &[i32], out: &mut Vec<u32>) {
     #[cfg(target_arch = "x86_64")]

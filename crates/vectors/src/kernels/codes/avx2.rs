@@ -3,9 +3,11 @@
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::{
-    _MM_HINT_T0, _mm_add_epi32, _mm_loadu_si128, _mm_prefetch, _mm_storeu_si128, _mm256_add_epi32,
-    _mm256_castsi256_si128, _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_extracti128_si256,
-    _mm256_hadd_epi32, _mm256_madd_epi16, _mm256_setzero_si256,
+    _CMP_GE_OQ, _MM_HINT_T0, _mm_add_epi32, _mm_loadu_si128, _mm_prefetch, _mm_storeu_si128,
+    _mm256_add_epi32, _mm256_add_ps, _mm256_castsi256_si128, _mm256_cmp_ps, _mm256_cvtepi8_epi16,
+    _mm256_cvtepi32_ps, _mm256_cvtepu8_epi16, _mm256_extracti128_si256, _mm256_hadd_epi32, _mm256_loadu_ps,
+    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_movemask_ps, _mm256_mul_ps, _mm256_set1_ps,
+    _mm256_setzero_si256,
 };
 
 use super::{LINE, portable};
@@ -15,6 +17,8 @@ use crate::codes::{Bound, RowTerms};
 const ROWS: usize = 4;
 /// Rows asked of memory ahead of the one at hand, where they lie here and there.
 const ROWS_AHEAD: usize = 16;
+/// Rows compared at once.
+const COMPARED: usize = 8;
 /// Bytes widened at once.
 const WIDTH: usize = 16;
 
@@ -60,7 +64,29 @@ pub(super) unsafe fn inner_products_of(
 
 #[target_feature(enable = "avx2")]
 pub(super) fn candidates(bound: &Bound, rows: RowTerms<'_>, products: &[i32], out: &mut Vec<u32>) {
-    portable::candidates(bound, rows, products, out);
+    let splat = |number: f32| _mm256_set1_ps(number);
+    let (product, error, norm, least) =
+        (splat(bound.product), splat(bound.error), splat(bound.norm), splat(bound.least));
+    let mut first = 0;
+    while first + COMPARED <= products.len() {
+        let end = first + COMPARED;
+        let terms = [&rows.scales[first..end], &rows.errors[first..end], &rows.norms[first..end]];
+        // SAFETY: each has eight numbers.
+        let [scales, errors, norms] = terms.map(|terms| unsafe { _mm256_loadu_ps(terms.as_ptr()) });
+        // SAFETY: eight more products are there.
+        let products = unsafe { _mm256_loadu_si256(products.as_ptr().add(first).cast()) };
+        // Not fused: every form rounds alike.
+        let own = _mm256_mul_ps(scales, _mm256_mul_ps(product, _mm256_cvtepi32_ps(products)));
+        let reach =
+            _mm256_add_ps(_mm256_add_ps(own, _mm256_mul_ps(error, errors)), _mm256_mul_ps(norm, norms));
+        let mut mask = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GE_OQ>(reach, least)) as u32;
+        while mask != 0 {
+            out.push(first as u32 + mask.trailing_zeros());
+            mask &= mask - 1;
+        }
+        first = end;
+    }
+    portable::candidates_from(first, bound, rows, products, out);
 }
 
 /// # Safety

@@ -3,9 +3,10 @@
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::{
-    __m512i, _MM_HINT_T0, _mm_add_epi32, _mm_prefetch, _mm_storeu_si128, _mm512_add_epi32,
-    _mm512_castsi512_si128, _mm512_dpbusd_epi32, _mm512_extracti32x4_epi32, _mm512_loadu_si512,
-    _mm512_set1_epi32, _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_storeu_si512, _mm512_sub_epi32,
+    __m512i, _CMP_GE_OQ, _MM_HINT_T0, _mm_add_epi32, _mm_prefetch, _mm_storeu_si128, _mm512_add_epi32,
+    _mm512_add_ps, _mm512_castsi512_si128, _mm512_cmp_ps_mask, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32,
+    _mm512_extracti32x4_epi32, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi32,
+    _mm512_set1_ps, _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_storeu_si512, _mm512_sub_epi32,
     _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
@@ -60,7 +61,32 @@ pub(super) unsafe fn inner_products_of(
 
 #[target_feature(enable = "avx512f,avx512vnni")]
 pub(super) fn candidates(bound: &Bound, rows: RowTerms<'_>, products: &[i32], out: &mut Vec<u32>) {
-    portable::candidates(bound, rows, products, out);
+    let splat = |number: f32| _mm512_set1_ps(number);
+    let (product, error, norm, least) =
+        (splat(bound.product), splat(bound.error), splat(bound.norm), splat(bound.least));
+    let mut first = 0;
+    while first + ROWS <= products.len() {
+        let terms = [
+            &rows.scales[first..first + ROWS],
+            &rows.errors[first..first + ROWS],
+            &rows.norms[first..first + ROWS],
+        ];
+        // SAFETY: each has sixteen numbers.
+        let [scales, errors, norms] = terms.map(|terms| unsafe { _mm512_loadu_ps(terms.as_ptr()) });
+        // SAFETY: sixteen more products are there.
+        let products = unsafe { _mm512_loadu_si512(products.as_ptr().add(first).cast()) };
+        // Not fused: every form rounds alike.
+        let own = _mm512_mul_ps(scales, _mm512_mul_ps(product, _mm512_cvtepi32_ps(products)));
+        let reach =
+            _mm512_add_ps(_mm512_add_ps(own, _mm512_mul_ps(error, errors)), _mm512_mul_ps(norm, norms));
+        let mut mask = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(reach, least);
+        while mask != 0 {
+            out.push(first as u32 + mask.trailing_zeros());
+            mask &= mask - 1;
+        }
+        first += ROWS;
+    }
+    portable::candidates_from(first, bound, rows, products, out);
 }
 
 /// # Safety
