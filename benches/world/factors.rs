@@ -13,21 +13,22 @@ use cinedex_vectors::{Csr, Matrix};
 
 const HEADER_BYTES: u64 = 24;
 
-/// What all unobserved pairs weigh together, in observed ones: as with the default of .2 a pair at 100,000 films and 20 million
-/// pairs. At a million films .2 a pair would weigh so much that nothing but popularity were learned, a single direction; Rendle
-/// et al. (2021), too, choose less for larger catalogues.
-const UNOBSERVED: f64 = 140.0;
+/// Films up to which an unobserved pair has its default weight, .2. Beyond, it falls with their number to the power of 3/4: a million films
+/// of .2 a pair would outweigh what is observed until nothing but popularity, a single direction, were learned. Rendle et
+/// al. (2021), too, choose less for larger catalogues.
+const DEFAULT_WEIGHT_UP_TO: f32 = 100_000.0;
 
 /// Learns factors with the model's own settings, but for the weight of unobserved pairs.
 pub fn train(pairs: &Csr<f32>, dimension: usize, epochs: usize, threads: usize) -> Factors {
-    let all = pairs.row_count() as f64 * pairs.column_count() as f64;
+    let default = IalsParameters::default();
+    let share = (DEFAULT_WEIGHT_UP_TO / pairs.column_count() as f32).min(1.0);
     let parameters = IalsParameters {
         dimension,
         epochs,
         threads,
         regularization: AUTOMATIC_REGULARIZATION,
-        unobserved_weight: (UNOBSERVED * pairs.entry_count() as f64 / all) as f32,
-        ..IalsParameters::default()
+        unobserved_weight: default.unobserved_weight * share.powf(0.75),
+        ..default
     };
     train_ials(pairs, &parameters.for_data(pairs), &silent, &false.into()).expect("learned")
 }

@@ -179,7 +179,7 @@ impl Beam {
         let mut products = std::mem::take(&mut self.products);
         products.resize(unseen.len(), 0);
         space.codes.inner_products_of(&unseen, query, &mut products);
-        let crowd = (ef * CROWD).max(LEAST_CROWD);
+        let crowd = ef.saturating_mul(CROWD).max(LEAST_CROWD);
         let mut least = self.least(ef, crowd);
         for (&node, &product) in unseen.iter().zip(&products) {
             let score = score(space, node, product);

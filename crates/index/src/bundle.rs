@@ -31,6 +31,9 @@ pub(crate) const USER_FACTORS_KIND: &str = "user_factors";
 pub(crate) const FILES: [&str; 10] =
     [CATALOGUE, FACTORS, SCAN, GRAPH, USERS, USER_FACTORS, USER_SCAN, USER_GRAPH, HISTORIES, POPULARITY];
 
+/// Lengths of vectors: longer ones cannot be coded.
+pub(crate) const DIMENSIONS: std::ops::RangeInclusive<usize> = 1..=65_536;
+
 /// Which index answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -206,8 +209,8 @@ impl Bundle {
         let manifest = Manifest::read(directory, version)?;
         let stored = Files { directory, manifest: &manifest };
         let dimension = manifest.settings.dimension;
-        if dimension == 0 {
-            return Err(stored.malformed("settings.dimension is 0"));
+        if !DIMENSIONS.contains(&dimension) {
+            return Err(stored.malformed("settings.dimension is not from 1 to 65536"));
         }
         let (count, user_count) = (stored.count_of_movies()?, stored.count_of_users()?);
         let (catalogue, (films, people)) = rayon::join(

@@ -24,6 +24,8 @@ use crate::{Allowed, BuildOptions, Calibration, Retrieval};
 const BREADTHS: [u32; 14] = [10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024];
 /// Shares that filters leave.
 const SHARES: [f64; 4] = [0.5, 0.1, 0.01, 0.001];
+/// Queries answered exactly in one pass.
+const TOGETHER: usize = 16;
 /// Queries of a latency at most, and at least.
 const TIMED: usize = 60;
 const TIMED_AT_LEAST: usize = 7;
@@ -35,6 +37,10 @@ const FILTERED: usize = 60;
 const GENRES: usize = 2;
 /// Rows scored for exact answers at most, by kind of question.
 const EXACT_ROWS: usize = 200_000_000;
+/// A walk is measured no further than this many times the cost of the exact answer.
+const HOPELESS: f64 = 8.0;
+/// Queries answered exactly in one pass.
+const TOGETHER: usize = 16;
 /// Rows behind the mean direction of a genre at most.
 const CENTRE_ROWS: usize = 1000;
 
@@ -151,13 +157,21 @@ impl Sample<'_> {
         Measured { queries: tasks.len() as u64, rows: rows as u64, breadths, cells, planner }
     }
 
+    /// The exact answers, by the scan many queries in one pass.
     fn tasks<'a>(&self, queries: &[Query<'a>], allowed: &Arc<Allowed>) -> Vec<Task<'a>> {
-        let few = allowed.count() * 4 < allowed.len();
-        let strategy = if few { Strategy::Each } else { Strategy::Scan };
-        let exact = |query: &Query<'_>| self.searcher.search_by(query, 100, allowed, strategy).items;
-        let task =
-            |query: &Query<'a>| Task { query: *query, allowed: Arc::clone(allowed), exact: exact(query) };
-        queries.par_iter().map(task).collect()
+        let few = allowed.count() * 8 < allowed.len();
+        let answers = |queries: &[Query<'a>]| -> Vec<Task<'a>> {
+            let exact: Vec<Vec<Scored>> = if few {
+                let each = |query| self.searcher.search_by(query, 100, allowed, Strategy::Each).items;
+                queries.iter().map(each).collect()
+            } else {
+                self.searcher.search_together(queries, 100, allowed)
+            };
+            let task =
+                |(query, exact): (&Query<'a>, _)| Task { query: *query, allowed: Arc::clone(allowed), exact };
+            queries.iter().zip(exact).map(task).collect()
+        };
+        queries.par_chunks(TOGETHER).flat_map_iter(answers).collect()
     }
 
     /// Tasks without a filter and, where the question takes filters, under all kinds of them.
@@ -301,12 +315,11 @@ impl Sample<'_> {
                 .iter()
                 .map(|breadth| CostPoint { size: f64::from(breadth.ef), microseconds: breadth.microseconds }),
         );
-        let a_node: Vec<f64> =
-            breadths.iter().map(|breadth| breadth.microseconds / breadth.nodes.max(1.0)).collect();
+        let a_node = |breadth: &Breadth| breadth.microseconds / breadth.nodes.max(1.0);
         planner.scan = CostCurve::new(scan);
         planner.each = CostCurve::new(each);
         planner.graph = CostCurve::new(graph);
-        planner.microseconds_a_node = median(a_node);
+        planner.microseconds_a_node = breadths.iter().map(a_node).fold(0.0, f64::max);
         // Without a filter the graph costs least in comparison: what is no faster there is never asked.
         let (scan, graph) = (&planner.scan, &planner.graph);
         let faster = |k: f64| move |ef: &u32| graph.at(f64::from(*ef)) < scan.at(k);
@@ -323,8 +336,12 @@ impl Sample<'_> {
             tasks.par_iter().map(value).sum::<f64>() / tasks.len() as f64
         };
         let ef = if k <= 10 { planner.ef_for_10 } else { planner.ef_for_100 };
+        let (scan_microseconds, each_microseconds) = (by(Strategy::Scan), by(Strategy::Each));
+        // A walk that costs many times the exact answer need not be known to its end.
+        let exact = scan_microseconds.min(each_microseconds);
+        let limit = (HOPELESS * exact / planner.microseconds_a_node.max(1e-6)) as usize;
         let graph = ef.map(|ef| {
-            let walk = |task: &Task<'_>| searcher.walk(&task.query, k, ef, usize::MAX, &task.allowed).0;
+            let walk = |task: &Task<'_>| searcher.walk(&task.query, k, ef, limit, &task.allowed).0;
             GraphFigures {
                 recall: mean(&|task| recall_of(&walk(task), &task.exact, k)),
                 microseconds: time(tasks, |task| drop(walk(task))),
@@ -336,8 +353,8 @@ impl Sample<'_> {
             filter: filter.kind,
             allowed: (filter.share * searcher.embedded().len() as f64).round() as u64,
             k: k as u64,
-            scan_microseconds: by(Strategy::Scan),
-            each_microseconds: by(Strategy::Each),
+            scan_microseconds,
+            each_microseconds,
             graph,
             planned_microseconds: time(tasks, |task| drop(answer(task))),
             planned_recall: mean(&|task| recall_of(&answer(task).items, &task.exact, k)),

@@ -4,6 +4,7 @@ use cinedex_domain::{Location, Metric, ModelSettings, Movie, UserId};
 use cinedex_vectors::{Csr, MatrixView};
 use serde::{Deserialize, Serialize};
 
+use crate::bundle::DIMENSIONS;
 use crate::error::InputFault;
 
 /// A vector longer than this is refused: products of two such vectors still fit into `f32`.
@@ -135,6 +136,10 @@ pub(crate) fn check_input(input: &BundleInput<'_>) -> Result<(), InputFault> {
         }
     }
     let dimension = input.settings.dimension;
+    if !DIMENSIONS.contains(&dimension) {
+        let (name, found) = ("dimension", dimension.to_string());
+        return Err(InputFault::Parameter { name, found, allowed: "1 to 65536" });
+    }
     let matrices = [
         ("movie factors", Some(input.movie_factors), movies),
         ("user factors", input.user_factors, input.users.len()),

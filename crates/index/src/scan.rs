@@ -103,7 +103,8 @@ impl Scan {
     }
 
     /// The score by which rows are ranked, whoever finds them: by inner product `<q, x>`, by cosine `<q, x> / |x|`, for which
-    /// the query has length 1. Equal rows score equally. Panics if there is no such row or it is zero and compared by cosine.
+    /// the query has length 1. Equal rows score equally; by cosine a row of zeros
+    /// scores what is not a number. Panics if there is no such row.
     pub(crate) fn score(&self, metric: Metric, query: &[f32], row: u32) -> f32 {
         let mut score = [0.0];
         self.scores_of(metric, query, &[row], &mut score);
@@ -153,8 +154,8 @@ impl Scan {
     }
 
     /// The `k` allowed rows of highest score that are not zero: descending, ties ascending index; all of them if they are
-    /// fewer; by a pass over all codes. By cosine the query has length 1. A query of another length, with a number that is not finite, or longer than
-    /// 1e12 finds nothing. Panics if `allowed` is over another number of rows.
+    /// fewer; by a pass over all codes. By cosine the query has length 1. A query of another length, with a number that is not
+    /// finite, or longer than 1e12 finds nothing. Panics if `allowed` is over another number of rows.
     pub(crate) fn search_all(
         &self,
         metric: Metric,
@@ -162,33 +163,11 @@ impl Scan {
         k: usize,
         allowed: &Allowed,
     ) -> Vec<Scored> {
-        let queries = [query];
-        self.search_together(metric, &queries, k, allowed).pop().unwrap_or_default()
+        self.search_batch(metric, &[query], k, allowed).pop().unwrap_or_default()
     }
 
-    /// As [`search_all`](Self::search_all) for each row of `queries`, in one pass that reads the codes once for all.
+    /// As [`search_all`](Self::search_all) for each of `queries`, in one pass that reads the codes once for all.
     pub(crate) fn search_batch(
-        &self,
-        metric: Metric,
-        queries: MatrixView<'_>,
-        k: usize,
-        allowed: &Allowed,
-    ) -> Vec<Vec<Scored>> {
-        let queries: Vec<&[f32]> = (0..queries.rows()).map(|row| queries.row(row)).collect();
-        self.search_together(metric, &queries, k, allowed)
-    }
-
-    /// Fills up what was [found](Self::search_all) with allowed rows of zeros until there are `k`, ascending; they score less
-    /// than the last found and at most 0.
-    pub(crate) fn complete(&self, mut found: Vec<Scored>, k: usize, allowed: &Allowed) -> Vec<Scored> {
-        let score = found.last().map_or(0.0, |last| last.score.next_down().min(0.0));
-        let rest = allowed.iter().filter(|&row| !self.embedded.contains(row));
-        let missing = k.saturating_sub(found.len());
-        found.extend(rest.take(missing).map(|index| Scored { index, score }));
-        found
-    }
-
-    fn search_together(
         &self,
         metric: Metric,
         queries: &[&[f32]],
@@ -218,6 +197,16 @@ impl Scan {
             size = (2 * size).min(search::MOST_ROWS);
         }
         searches.into_iter().map(|search| search.map_or_else(Vec::new, Search::into_sorted)).collect()
+    }
+
+    /// Fills up what was [found](Self::search_all) with allowed rows of zeros until there are `k`, ascending; they score less
+    /// than the last found and at most 0.
+    pub(crate) fn complete(&self, mut found: Vec<Scored>, k: usize, allowed: &Allowed) -> Vec<Scored> {
+        let score = found.last().map_or(0.0, |last| last.score.next_down().min(0.0));
+        let rest = allowed.iter().filter(|&row| !self.embedded.contains(row));
+        let missing = k.saturating_sub(found.len());
+        found.extend(rest.take(missing).map(|index| Scored { index, score }));
+        found
     }
 
     /// Whether a query has this table's length and is itself not too long.

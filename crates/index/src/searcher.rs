@@ -4,9 +4,10 @@
 use std::path::Path;
 
 use cinedex_domain::Metric;
-use cinedex_vectors::{Scored, TopK};
+use cinedex_vectors::{MatrixView, Scored, TopK};
 
 use crate::container::Section;
+use crate::error::Fault;
 use crate::graph::{Graph, Seek, Walk};
 use crate::input::for_metric;
 use crate::planner::{Plan, Planner, Strategy};
@@ -60,11 +61,19 @@ impl Searcher {
         graph: Option<(&Path, &FileEntry)>,
     ) -> Result<Self, IndexError> {
         let count = rows.len() / dimension;
-        let (scan, graph) = rayon::join(
+        let (scan, opened) = rayon::join(
             || Scan::open(scan.0, scan.1, rows, dimension),
-            || graph.map(|(path, entry)| Graph::open(path, entry, count, dimension)).transpose(),
+            || graph.map(|(path, entry)| Ok((path, Graph::open(path, entry, count, dimension)?))).transpose(),
         );
-        Ok(Self::new(scan?, graph?))
+        let scan = scan?;
+        let Some((path, graph)) = opened? else { return Ok(Self::new(scan, None)) };
+        // Or a row would be found by the graph and be added once more as one without a vector.
+        let disagrees = |row| graph.node_of(row).is_some() != scan.embedded().contains(row);
+        if (0..count as u32).any(disagrees) {
+            let (section, other) = ("node_of_movie".to_owned(), "the scan's rows without a vector");
+            return Err(IndexError::damaged(path, Fault::Contradiction { section, other }));
+        }
+        Ok(Self::new(scan, Some(graph)))
     }
 
     fn new(scan: Scan, graph: Option<Graph>) -> Self {
@@ -131,6 +140,19 @@ impl Searcher {
             }
         }
         self.exact(query, k, allowed, strategy)
+    }
+
+    /// The exact answers to several queries that compare alike, in one pass.
+    pub(crate) fn search_together(
+        &self,
+        queries: &[Query<'_>],
+        k: usize,
+        allowed: &Allowed,
+    ) -> Vec<Vec<Scored>> {
+        let Some(first) = queries.first() else { return Vec::new() };
+        let vectors: Vec<&[f32]> = queries.iter().map(|query| query.vector).collect();
+        let found = self.scan.search_batch(first.metric, &vectors, first.wanted(k), allowed);
+        queries.iter().zip(found).map(|(query, found)| query.without_row(found, k)).collect()
     }
 
     /// What [`Searcher::search`] does first.

@@ -353,6 +353,17 @@ impl Forgery {
         name
     }
 
+    /// Writes `bytes` over the beginning of a section.
+    #[cfg(test)]
+    pub(crate) fn overwrite(&mut self, name: &str, section: &str, bytes: &[u8]) {
+        let file = self.files.get_mut(name).expect("a file of the bundle");
+        let mut flat = Flat::read(file).expect("a flat file");
+        let named =
+            |part: &&mut Part| part.name.starts_with(section.as_bytes()) && part.name[section.len()] == 0;
+        flat.parts.iter_mut().find(named).expect("a section of the file").set(0, bytes);
+        *file = flat.write();
+    }
+
     /// Makes the manifest agree with a file as it is.
     pub(crate) fn seal(&mut self, name: &str) {
         let Some(bytes) = self.files.get(name) else { return };

@@ -63,6 +63,9 @@ fn check(found: &[Scored], k: usize, allowed: &Allowed) -> usize {
             pair[0].score > pair[1].score || pair[0].score == pair[1].score && pair[0].index < pair[1].index;
         assert!(ordered, "{pair:?}");
     }
+    let mut indices: Vec<u32> = found.iter().map(|scored| scored.index).collect();
+    indices.sort_unstable();
+    assert!(indices.windows(2).all(|pair| pair[0] < pair[1]), "one film twice");
     found.len()
 }
 
@@ -104,6 +107,11 @@ fn ask_users(bundle: &Bundle) -> usize {
             let found = bundle.user_neighbors(UserIndex(user), k).items;
             assert!(found.iter().all(|scored| scored.index != user), "a user is their own neighbour");
             answered += check(&found, k, &everyone);
+        }
+        for strategy in STRATEGIES {
+            let found = bundle.user_neighbors_by(UserIndex(user), 10, strategy).items;
+            assert!(found.iter().all(|scored| scored.index != user), "a user is their own neighbour");
+            answered += check(&found, 10, &everyone);
         }
     }
     for vector in vectors(bundle) {

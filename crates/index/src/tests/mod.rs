@@ -7,5 +7,6 @@ mod mutations;
 mod queries;
 mod retrieval;
 mod roots;
+mod strategies;
 mod user_neighbors;
 pub(crate) mod world;

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
+use serde_json::{Value, json};
+
 use super::forgery::{Choices, Forgery, Stage};
 use super::interrogation::interrogate;
 use super::world::World;
@@ -112,4 +114,55 @@ fn ten_thousand_alterations_under_new_checksums_are_refused_or_harmless() {
         "of {MUTATIONS} alterations {refused} refused, {harmless} harmless, {verified} of these measured again"
     );
     assert!(refused > MUTATIONS / 4 && harmless > MUTATIONS / 20, "{refused} refused, {harmless} harmless");
+}
+
+/// The numbers of a document: where they stand, and what stands there.
+fn numbers(document: &Value, path: &str, found: &mut Vec<String>) {
+    match document {
+        Value::Object(entries) => {
+            entries.iter().for_each(|(key, value)| numbers(value, &format!("{path}/{key}"), found));
+        }
+        Value::Array(items) => {
+            items
+                .iter()
+                .take(2)
+                .enumerate()
+                .for_each(|(at, item)| numbers(item, &format!("{path}/{at}"), found));
+        }
+        Value::Number(_) => found.push(path.to_owned()),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_number_of_the_manifest_may_lie() {
+    let (bundle, _) = small();
+    let mut stage = Stage::new(&bundle);
+    let mut paths = Vec::new();
+    numbers(&bundle.manifest, "", &mut paths);
+    let (mut refused, mut harmless) = (0, 0);
+    for path in &paths {
+        for lie in
+            [json!(0), json!(1), json!(-1), json!(u32::MAX), json!(u64::MAX), json!(1e308), json!(1e-320)]
+        {
+            let mut altered = bundle.clone();
+            *altered.manifest.pointer_mut(path).unwrap() = lie.clone();
+            match stage.open_sealed(&altered) {
+                Ok(opened) => {
+                    interrogate(&opened);
+                    harmless += 1;
+                }
+                Err(error) => {
+                    let reason = error.to_string();
+                    assert!(
+                        bundle.names().iter().any(|name| reason.contains(name)),
+                        "{path} is {lie}: {reason}"
+                    );
+                    refused += 1;
+                }
+            }
+        }
+    }
+    println!("{} numbers of the manifest: {refused} lies refused, {harmless} harmless", paths.len());
+    assert!(paths.len() > 30 && refused > 50, "{paths:?}");
 }
