@@ -39,8 +39,6 @@ const GENRES: usize = 2;
 const EXACT_ROWS: usize = 200_000_000;
 /// A walk is measured no further than this many times the cost of the exact answer.
 const HOPELESS: f64 = 8.0;
-/// Queries answered exactly in one pass.
-const TOGETHER: usize = 16;
 /// Rows behind the mean direction of a genre at most.
 const CENTRE_ROWS: usize = 1000;
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use cinedex_domain::Metric;
-use cinedex_vectors::{MatrixView, Scored, TopK};
+use cinedex_vectors::{Scored, TopK};
 
 use crate::container::Section;
 use crate::error::Fault;
@@ -63,7 +63,13 @@ impl Searcher {
         let count = rows.len() / dimension;
         let (scan, opened) = rayon::join(
             || Scan::open(scan.0, scan.1, rows, dimension),
-            || graph.map(|(path, entry)| Ok((path, Graph::open(path, entry, count, dimension)?))).transpose(),
+            || {
+                graph
+                    .map(|(path, entry)| {
+                        Ok::<_, IndexError>((path, Graph::open(path, entry, count, dimension)?))
+                    })
+                    .transpose()
+            },
         );
         let scan = scan?;
         let Some((path, graph)) = opened? else { return Ok(Self::new(scan, None)) };
