@@ -207,24 +207,24 @@ impl Bundle {
     /// Opens and checks a version's directory; files are read by as many threads as there are processors.
     pub(crate) fn open(directory: &Path, version: &Version) -> Result<Self, IndexError> {
         let manifest = Manifest::read(directory, version)?;
-        let parts = Files { directory, manifest: &manifest };
+        let stored = Files { directory, manifest: &manifest };
         let dimension = manifest.settings.dimension;
         if !DIMENSIONS.contains(&dimension) {
-            return Err(parts.malformed("settings.dimension is not from 1 to 65536"));
+            return Err(stored.malformed("settings.dimension is not from 1 to 65536"));
         }
-        let (count, user_count) = (parts.count_of_movies()?, parts.count_of_users()?);
-        let (catalogue, (by_film, by_user)) = rayon::join(
-            || parts.read_catalogue(count),
+        let (count, user_count) = (stored.count_of_movies()?, stored.count_of_users()?);
+        let (catalogue, (films, people)) = rayon::join(
+            || stored.read_catalogue(count),
             || {
                 rayon::join(
-                    || parts.read_films(count, dimension),
-                    || parts.read_people(user_count, count, dimension),
+                    || stored.read_films(count, dimension),
+                    || stored.read_people(user_count, count, dimension),
                 )
             },
         );
         let catalogue = catalogue?;
-        let (MovieVectors { factors, gramian, mean, unit_gramian }, films) = by_film?;
-        let (People { users, user_factors, histories, popularity }, people) = by_user?;
+        let (MovieVectors { factors, gramian, mean, unit_gramian }, films) = films?;
+        let (People { users, user_factors, histories, popularity }, people) = people?;
         Ok(Self {
             version: version.clone(),
             catalogue,

@@ -173,12 +173,9 @@ impl Container {
         if offsets[0].into() != 0 {
             return fault(0);
         }
-        // Without an early end it is done several at a time.
-        let descends =
-            offsets.windows(2).map(|pair| u8::from(pair[0] > pair[1])).fold(0, |any, one| any | one);
-        if descends != 0
-            && let Some(position) = offsets.windows(2).position(|pair| pair[0] > pair[1])
-        {
+        // Without an early end several are compared at a time.
+        let descends = offsets.windows(2).map(|pair| u32::from(pair[0] > pair[1])).max() == Some(1);
+        if descends && let Some(position) = offsets.windows(2).position(|pair| pair[0] > pair[1]) {
             return fault(position + 1);
         }
         if offsets[rows].into() == end as u64 { Ok(offsets) } else { fault(rows) }
@@ -211,11 +208,12 @@ impl Container {
     }
 }
 
-/// The first number that does not pass; without a branch for each number, several are tested at a time.
-fn first_failing<T: Copy>(values: &[T], passes: impl Fn(T) -> bool) -> Option<usize> {
-    const CHUNK: usize = 1024;
-    values.chunks(CHUNK).enumerate().find_map(|(number, chunk)| {
-        let failing = chunk.iter().fold(false, |any, &value| any | !passes(value));
+/// The first number that does not pass. Chunks go to as many threads as there are, and without a branch for each number
+/// several are tested at a time.
+fn first_failing<T: Copy + Sync>(values: &[T], passes: impl Fn(T) -> bool + Sync) -> Option<usize> {
+    const CHUNK: usize = 1 << 16;
+    values.par_chunks(CHUNK).enumerate().find_map_first(|(number, chunk)| {
+        let failing = chunk.iter().map(|&value| u32::from(!passes(value))).max() == Some(1);
         let position = || chunk.iter().position(|&value| !passes(value));
         if failing { position().map(|position| number * CHUNK + position) } else { None }
     })

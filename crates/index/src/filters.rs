@@ -97,7 +97,7 @@ impl Indexed {
                 sets.extend(list);
             } else {
                 let mut inside = vec![false; movies.len()];
-                for &movie in &list {
+                for movie in list {
                     inside[movie as usize] = true;
                 }
                 let words = bits(inside.into_iter());
@@ -215,7 +215,11 @@ impl Members<'_> {
 
     fn add_to(self, set: &mut [u64]) {
         match self {
-            Self::Few(list) => list.iter().for_each(|&movie| set[movie as usize / 64] |= 1 << (movie % 64)),
+            Self::Few(list) => {
+                for movie in list {
+                    set[*movie as usize / 64] |= 1 << (movie % 64);
+                }
+            }
             Self::Many(words) => set.iter_mut().zip(wide(words)).for_each(|(word, own)| *word |= own),
         }
     }
@@ -223,8 +227,8 @@ impl Members<'_> {
     fn subtract_from(self, set: &mut [u64]) {
         match self {
             Self::Few(list) => {
-                for &movie in list {
-                    set[movie as usize / 64] &= !(1 << (movie % 64));
+                for movie in list {
+                    set[*movie as usize / 64] &= !(1 << (movie % 64));
                 }
             }
             Self::Many(words) => set.iter_mut().zip(wide(words)).for_each(|(word, own)| *word &= !own),

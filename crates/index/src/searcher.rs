@@ -61,9 +61,18 @@ impl Searcher {
         graph: Option<(&Path, &FileEntry)>,
     ) -> Result<Self, IndexError> {
         let count = rows.len() / dimension;
-        let scan = Scan::open(scan.0, scan.1, rows, dimension)?;
-        let Some((path, entry)) = graph else { return Ok(Self::new(scan, None)) };
-        let graph = Graph::open(path, entry, count, dimension)?;
+        let (scan, opened) = rayon::join(
+            || Scan::open(scan.0, scan.1, rows, dimension),
+            || {
+                graph
+                    .map(|(path, entry)| {
+                        Ok::<_, IndexError>((path, Graph::open(path, entry, count, dimension)?))
+                    })
+                    .transpose()
+            },
+        );
+        let scan = scan?;
+        let Some((path, graph)) = opened? else { return Ok(Self::new(scan, None)) };
         // Or a row would be found by the graph and be added once more as one without a vector.
         let disagrees = |row| graph.node_of(row).is_some() != scan.embedded().contains(row);
         if (0..count as u32).any(disagrees) {
