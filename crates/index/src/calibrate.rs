@@ -150,6 +150,7 @@ impl Sample<'_> {
             .filter(|filter| matches!(filter.kind, FilterKind::None | FilterKind::Random))
             .collect();
         self.learn_costs(&mut planner, &breadths, &plain);
+        self.learn_filtered_breadths(&mut planner, &filters, options.target_recall);
         let cells =
             filters.iter().flat_map(|filter| [10, 100].map(|k| self.cell(filter, k, &planner))).collect();
         Measured { queries: tasks.len() as u64, rows: rows as u64, breadths, cells, planner }
@@ -325,6 +326,29 @@ impl Sample<'_> {
             (planner.ef_for_10.filter(faster(10.0)), planner.ef_for_100.filter(faster(100.0)));
     }
 
+    /// Widens the beam until what is planned reaches the target under every filter.
+    fn learn_filtered_breadths(&self, planner: &mut Planner, filters: &[Filter<'_>], target: f64) {
+        for k in [10, 100] {
+            let Some(least) = planner.breadth(k, false) else { continue };
+            for ef in BREADTHS.into_iter().filter(|&ef| ef >= least) {
+                let mut wider = planner.clone();
+                let breadth =
+                    if k == 10 { &mut wider.filtered_ef_for_10 } else { &mut wider.filtered_ef_for_100 };
+                *breadth = Some(ef);
+                if filters[1..].iter().all(|filter| self.planned_recall(filter, k, &wider) >= target) {
+                    *planner = wider;
+                    break;
+                }
+            }
+        }
+    }
+
+    fn planned_recall(&self, filter: &Filter<'_>, k: usize, planner: &Planner) -> f64 {
+        let found = |task: &Task<'_>| self.searcher.search(&task.query, k, &task.allowed, planner).items;
+        let shares = filter.tasks.par_iter().map(|task| recall_of(&found(task), &task.exact, k));
+        shares.sum::<f64>() / filter.tasks.len() as f64
+    }
+
     /// Every strategy under one filter.
     fn cell(&self, filter: &Filter<'_>, k: usize, planner: &Planner) -> Cell {
         let (searcher, tasks) = (self.searcher, &filter.tasks[..]);
@@ -333,7 +357,9 @@ impl Sample<'_> {
         let mean = |value: &(dyn Fn(&Task<'_>) -> f64 + Sync)| {
             tasks.par_iter().map(value).sum::<f64>() / tasks.len() as f64
         };
-        let ef = if k <= 10 { planner.ef_for_10 } else { planner.ef_for_100 };
+        let filtered = filter.kind != FilterKind::None;
+        // Where the planner never asks the graph under a filter, what it would give is still worth knowing.
+        let ef = planner.breadth(k, filtered).or(planner.breadth(k, false));
         let (scan_microseconds, each_microseconds) = (by(Strategy::Scan), by(Strategy::Each));
         // A walk that costs many times the exact answer need not be known to its end.
         let exact = scan_microseconds.min(each_microseconds);
@@ -355,7 +381,7 @@ impl Sample<'_> {
             each_microseconds,
             graph,
             planned_microseconds: time(tasks, |task| drop(answer(task))),
-            planned_recall: mean(&|task| recall_of(&answer(task).items, &task.exact, k)),
+            planned_recall: self.planned_recall(filter, k, planner),
             planned_graph: mean(&|task| f64::from(u8::from(is_graph(task)))),
         }
     }

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 /// Steps in which [`Planner::regions`] looks at sizes: parts of the size.
 const REGION_STEPS: usize = 32;
 
+/// Filters that leave more, such as those that take away what a user has seen, are none to the graph.
+const FILTERED_BELOW: f64 = 0.9;
+
 /// How much cheaper the scan must promise to be than scoring one by one.
 const DOUBT: f64 = 1.15;
 
@@ -103,6 +106,11 @@ pub struct Planner {
     pub ef_for_10: Option<u32>,
     /// The same for eleven to a hundred. Beyond a hundred nothing was measured, and the answer is exact.
     pub ef_for_100: Option<u32>,
+    /// Breadth for up to ten where a filter leaves less than nine tenths: that with which every filter that was tried reaches the
+    /// target recall.
+    pub filtered_ef_for_10: Option<u32>,
+    /// The same for eleven to a hundred.
+    pub filtered_ef_for_100: Option<u32>,
     /// Cost of the scan by `k / share`.
     pub scan: CostCurve,
     /// Cost of scoring one by one by allowed rows.
@@ -144,7 +152,7 @@ impl Planner {
         let (exact, microseconds) =
             if scan * DOUBT < each { (Strategy::Scan, scan) } else { (Strategy::Each, each) };
         let exact = Plan { strategy: exact, exact, nodes: 0, microseconds };
-        let Some(ef) = self.breadth(k) else { return exact };
+        let Some(ef) = self.breadth(k, share < FILTERED_BELOW) else { return exact };
         // Where everything around is allowed the graph costs least: if that is too much, nobody need look around.
         if self.graph.at(f64::from(ef)) >= microseconds {
             return exact;
@@ -175,11 +183,13 @@ impl Planner {
         regions
     }
 
-    /// The breadth that was measured for `k` results.
-    fn breadth(&self, k: usize) -> Option<u32> {
-        match k {
-            0..=10 => self.ef_for_10,
-            11..=100 => self.ef_for_100,
+    /// The breadth that was measured for `k` results, with a filter or without.
+    pub(crate) fn breadth(&self, k: usize, filtered: bool) -> Option<u32> {
+        match (k, filtered) {
+            (0..=10, false) => self.ef_for_10,
+            (0..=10, true) => self.filtered_ef_for_10,
+            (11..=100, false) => self.ef_for_100,
+            (11..=100, true) => self.filtered_ef_for_100,
             _ => None,
         }
     }
@@ -198,11 +208,12 @@ mod tests {
     fn planner() -> Planner {
         Planner {
             ef_for_10: Some(32),
-            ef_for_100: None,
+            filtered_ef_for_10: Some(32),
             scan: curve(&[(10.0, 100.0), (100_000.0, 100.0)]),
             each: curve(&[(100.0, 2.0), (100_000.0, 2000.0)]),
             graph: curve(&[(32.0, 20.0), (320.0, 200.0)]),
             microseconds_a_node: 0.1,
+            ..Planner::default()
         }
     }
 

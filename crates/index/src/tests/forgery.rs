@@ -277,7 +277,7 @@ impl Forgery {
         let cost = |microseconds: f64| serde_json::json!([{ "size": 1.0, "microseconds": microseconds }]);
         for question in ["similar", "for_user", "neighbors"] {
             bundle.manifest["calibration"][question]["planner"] = serde_json::json!({
-                "ef_for_10": 16, "ef_for_100": 48, "scan": cost(1e12), "each": cost(1e12), "graph": cost(1.0),
+                "ef_for_10": 16, "ef_for_100": 48, "filtered_ef_for_10": 16, "filtered_ef_for_100": 48, "scan": cost(1e12), "each": cost(1e12), "graph": cost(1.0),
                 "microseconds_a_node": 1.0,
             });
         }

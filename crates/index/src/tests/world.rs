@@ -108,6 +108,8 @@ pub(crate) fn eager_calibration(ef_for_10: u32, ef_for_100: Option<u32>) -> Cali
     let planner = Planner {
         ef_for_10: Some(ef_for_10),
         ef_for_100,
+        filtered_ef_for_10: Some(ef_for_10),
+        filtered_ef_for_100: ef_for_100,
         scan: cost(1e12),
         each: cost(1e12),
         graph: cost(1.0),
