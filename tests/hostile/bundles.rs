@@ -162,8 +162,8 @@ fn another_format_says_what_to_do() {
     let place = ready();
     let manifest = place.path(&format!("indexes/{}/manifest.json", current(&place)));
     let text = std::fs::read_to_string(&manifest).unwrap();
-    assert!(text.contains("\"format_version\": 2"), "{text}");
-    overwrite(&manifest, text.replace("\"format_version\": 2", "\"format_version\": 1"));
-    let run = place.run(&["similar", "1"]).refused(&["manifest.json", "format 1", "run cinedex index build"]);
+    assert!(text.contains("\"format_version\": 3"), "{text}");
+    overwrite(&manifest, text.replace("\"format_version\": 3", "\"format_version\": 2"));
+    let run = place.run(&["similar", "1"]).refused(&["manifest.json", "format 2", "run cinedex index build"]);
     report_refusal("a bundle of an older format", &place, &run);
 }
