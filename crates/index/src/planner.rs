@@ -63,7 +63,7 @@ pub struct CostPoint {
 impl CostCurve {
     /// From measurements in any order. Equal sizes are averaged, and a cost that falls with the size is noise: the larger size
     /// gets that of the smaller.
-    pub(crate) fn new(mut points: Vec<CostPoint>) -> Self {
+    pub fn new(mut points: Vec<CostPoint>) -> Self {
         let is_some = |value: f64| value > 0.0 && value.is_finite();
         points.retain(|point| is_some(point.size) && is_some(point.microseconds));
         points.sort_by(|left, right| left.size.total_cmp(&right.size));
