@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use cinedex_domain::{Progress, Step};
 use cinedex_storage::{AtomicDirectory, sha256_bytes, sha256_file};
-use cinedex_vectors::{Matrix, MatrixView};
+use cinedex_vectors::{Matrix, MatrixView, norm_f64};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -26,7 +26,7 @@ use crate::error::InputFault;
 use crate::freeze::{Frozen, freeze};
 use crate::graph::{Members, NO_NODE, write_graph};
 use crate::hnsw::build_graph;
-use crate::input::{check_input, norm_of};
+use crate::input::check_input;
 use crate::manifest::{FORMAT_VERSION, MANIFEST};
 use crate::popularity::write_popularity;
 use crate::refine::Refinement;
@@ -256,7 +256,7 @@ impl Work<'_> {
         let renumbered = |&node: &u32| if node == NO_NODE { NO_NODE } else { new[node as usize] };
         let node_of_movie = directions.node_of_movie.iter().map(renumbered).collect();
         let members = Members::new(node_of_movie, vectors.rows());
-        let norms: Vec<f32> = (0..factors.rows()).map(|row| norm_of(factors.row(row)) as f32).collect();
+        let norms: Vec<f32> = (0..factors.rows()).map(|row| norm_f64(factors.row(row)) as f32).collect();
         let checksum = write_graph(&self.directory.join(name), &frozen, &members, &norms)?;
         Ok((frozen, checksum))
     }
@@ -348,7 +348,7 @@ fn normalized(rows: MatrixView<'_>) -> Matrix {
     let mut matrix = rows.to_matrix();
     for row in 0..matrix.rows() {
         let values = matrix.row_mut(row);
-        let norm = norm_of(values);
+        let norm = norm_f64(values);
         if norm > 0.0 {
             for value in values {
                 // Adding zero makes a negative zero positive, so that equal directions have equal bytes.

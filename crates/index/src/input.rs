@@ -1,7 +1,7 @@
 //! What a bundle is built from, as plain data, and the checks that it fits together. It knows nothing of files.
 
 use cinedex_domain::{Location, Metric, ModelSettings, Movie, UserId};
-use cinedex_vectors::{Csr, MatrixView};
+use cinedex_vectors::{Csr, MatrixView, norm_f64};
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::DIMENSIONS;
@@ -160,15 +160,10 @@ pub(crate) fn check_input(input: &BundleInput<'_>) -> Result<(), InputFault> {
     check_places(input.popularity, movies)
 }
 
-/// The Euclidean length, in double precision: no finite row overflows or vanishes.
-pub(crate) fn norm_of(row: &[f32]) -> f64 {
-    row.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt()
-}
-
 /// A query as a metric compares it: by cosine it has length 1, unless it is zero.
 pub(crate) fn for_metric(metric: Metric, query: &[f32]) -> Vec<f32> {
-    let norm = norm_of(query);
-    let divisor = if metric == Metric::Cosine && norm > 0.0 { norm } else { 1.0 };
+    let norm = if metric == Metric::Cosine { norm_f64(query) } else { 1.0 };
+    let divisor = if norm > 0.0 { norm } else { 1.0 };
     query.iter().map(|&value| (f64::from(value) / divisor) as f32).collect()
 }
 
@@ -190,7 +185,7 @@ fn check_matrix(
     // The Gramian's entries are sums of products of two movies' factors.
     let sums = what.starts_with("gramian");
     let fits = |norm: f64| if sums { norm.is_finite() } else { is_sensible(norm) };
-    match (0..rows).find(|&row| !fits(norm_of(matrix.row(row)))) {
+    match (0..rows).find(|&row| !fits(norm_f64(matrix.row(row)))) {
         Some(row) => Err(InputFault::NotFinite { what, row }),
         None => Ok(()),
     }

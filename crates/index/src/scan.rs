@@ -12,12 +12,14 @@ mod tests;
 use std::path::Path;
 
 use cinedex_domain::Metric;
-use cinedex_vectors::{CodesView, MatrixView, Scored, TopK, code_stride, dot_f64, dots_of, encode, norm};
+use cinedex_vectors::{
+    CodesView, MatrixView, Scored, TopK, code_stride, dot_f64, dots_of, encode, norm, norm_f64,
+};
 
 use self::search::{Scratch, Search};
 use crate::container::{Container, Section, SectionData, write_container};
 use crate::error::Fault;
-use crate::input::{is_sensible, norm_of};
+use crate::input::is_sensible;
 use crate::{Allowed, FileEntry, IndexError};
 
 const KIND: &str = "scan";
@@ -28,7 +30,7 @@ const SHORT: f32 = 1e-15;
 
 /// Orders rows by length, codes and writes them; returns the header's checksum.
 pub(crate) fn write_scan(path: &Path, rows: MatrixView<'_>) -> Result<u64, IndexError> {
-    let lengths: Vec<f32> = (0..rows.rows()).map(|row| norm_of(rows.row(row)) as f32).collect();
+    let lengths: Vec<f32> = (0..rows.rows()).map(|row| norm_f64(rows.row(row)) as f32).collect();
     let mut order: Vec<u32> = (0..rows.rows() as u32).collect();
     order.sort_by(|&a, &b| lengths[b as usize].total_cmp(&lengths[a as usize]));
     let stride = code_stride(rows.dimension());
@@ -211,7 +213,7 @@ impl Scan {
 
     /// Whether a query has this table's length and is itself not too long.
     pub(crate) fn is_searchable(&self, query: &[f32]) -> bool {
-        query.len() == self.dimension && is_sensible(norm_of(query))
+        query.len() == self.dimension && is_sensible(norm_f64(query))
     }
 
     /// The vector of a row. Panics out of range.
@@ -242,7 +244,7 @@ fn cosine(unit: &[f32], row: &[f32], product: f32) -> f32 {
     let length = norm(row);
     let cosine = if length < SHORT {
         let wide = |x: &[f32]| x.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
-        (dot_f64(&wide(unit), &wide(row)) / norm_of(row)) as f32
+        (dot_f64(&wide(unit), &wide(row)) / norm_f64(row)) as f32
     } else {
         product / length
     };

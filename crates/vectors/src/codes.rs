@@ -7,6 +7,7 @@
 //! `|<x, q> - s t <c, p>| = |<x - s c, q> + <s c, q - t p>| <= |x - s c| |q| + |s c| |q - t p|`.
 
 use crate::kernels::codes::{candidates, inner_products, inner_products_of};
+use crate::kernels::norm_f64;
 
 /// Rows of codes begin at multiples of this, a cache line.
 const STRIDE_UNIT: usize = 64;
@@ -60,7 +61,7 @@ impl CodedQuery {
         let code = quantize(query, 0, &mut bytes);
         let values: Vec<i8> = bytes.into_iter().map(|byte| byte as i8).collect();
         let offset = i32::from(BIAS) * values.iter().map(|&value| i32::from(value)).sum::<i32>();
-        Self { values, code, norm: rounded_up(squared_length(query).sqrt()), offset }
+        Self { values, code, norm: rounded_up(norm_f64(query)), offset }
     }
 
     /// Becomes the codes of a coded row; scale, error and norm are then those of the codes: 1, 0 and their length.
@@ -131,7 +132,7 @@ pub struct Bound {
 impl Bound {
     /// Whether the row at `place`, whose product is `product`, may be among the best.
     #[inline]
-    pub fn allows(&self, rows: RowTerms<'_>, place: usize, product: i32) -> bool {
+    pub(crate) fn allows(&self, rows: RowTerms<'_>, place: usize, product: i32) -> bool {
         self.reach(rows.scales[place], rows.errors[place], rows.norms[place], product) >= self.least
     }
 
@@ -240,18 +241,6 @@ fn quantize_block(
         squares[lane] += error * error;
         out[lane] = rounded.to_bits() as u8 ^ bias;
     }
-}
-
-/// The sum of squares in double precision.
-fn squared_length(x: &[f32]) -> f64 {
-    let mut sums = [0.0; LANES];
-    let (blocks, rest) = x.as_chunks::<LANES>();
-    for values in blocks {
-        for (sum, &value) in sums.iter_mut().zip(values) {
-            *sum += f64::from(value) * f64::from(value);
-        }
-    }
-    sums.iter().sum::<f64>() + rest.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>()
 }
 
 /// The next number that is surely not below, whatever double precision lost.

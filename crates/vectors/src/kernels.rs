@@ -114,7 +114,21 @@ pub fn scale(alpha: f32, x: &mut [f32]) {
 /// The Euclidean length.
 pub fn norm(x: &[f32]) -> f32 {
     let squared = dot(x, x);
-    if squared.is_normal() && squared < f32::MAX / 2.0 { squared.sqrt() } else { exact_norm(x) as f32 }
+    if squared.is_normal() && squared < f32::MAX / 2.0 { squared.sqrt() } else { norm_f64(x) as f32 }
+}
+
+/// The Euclidean length in double precision, which neither overflows nor vanishes.
+pub fn norm_f64(x: &[f32]) -> f64 {
+    let square = |value: f32| f64::from(value) * f64::from(value);
+    // Sums side by side.
+    let mut sums = [0.0; 8];
+    let (blocks, rest) = x.as_chunks::<8>();
+    for values in blocks {
+        for (sum, &value) in sums.iter_mut().zip(values) {
+            *sum += square(value);
+        }
+    }
+    (sums.iter().sum::<f64>() + rest.iter().map(|&value| square(value)).sum::<f64>()).sqrt()
 }
 
 /// Divides by the Euclidean length; `false`, and nothing changed, if that is zero or not a number.
@@ -125,7 +139,7 @@ pub fn normalize(x: &mut [f32]) -> bool {
         return true;
     }
     // Lengths at the ends of the range: tiny, huge, zero or not finite.
-    let norm = exact_norm(x);
+    let norm = norm_f64(x);
     let usable = norm > 0.0 && norm.is_finite();
     if usable {
         for value in x {
@@ -245,10 +259,6 @@ impl<'a> NormalTerms<'a> {
         assert_eq!(x.len(), self.matrix.dimension(), "a vector as long as a row");
         dispatch!(curvature(self.matrix.as_slice(), self.rows, self.confidences, x))
     }
-}
-
-fn exact_norm(x: &[f32]) -> f64 {
-    x.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt()
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub use csr::Csr;
 pub use error::VectorsError;
 pub use kernels::{
     InstructionSet, NormalTerms, Panels, axpy, dot, dot_f64, dots_of, inner_products, instruction_set, norm,
-    normalize, prefetch, scale,
+    norm_f64, normalize, prefetch, scale,
 };
 pub use matrix::{Matrix, MatrixView};
 pub use top::{Scored, TopK};

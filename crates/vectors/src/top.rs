@@ -1,8 +1,5 @@
 //! The best k of many scores, in the one order that every ranking has.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 /// A row and its score.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scored {
@@ -13,20 +10,24 @@ pub struct Scored {
 }
 
 /// Keeps the best `k` of what is pushed: by descending score, ties by ascending index. Memory grows with what is pushed,
-/// not with `k`. A score that is not a number is left out; a negative zero becomes a positive one.
+/// up to twice `k`: when that is full, the worse half goes, which is cheaper than keeping an order. A score that is not a number
+/// is left out; a negative zero becomes a positive one.
 #[derive(Debug, Clone)]
 pub struct TopK {
     k: usize,
+    /// What is kept, in no order; behind `k` of them, what may still go.
+    keys: Vec<u64>,
+    /// The key of the k-th best when the worse half went last; 0 before.
+    worst: u64,
+    /// Its score.
     threshold: f32,
-    /// The worst on top.
-    heap: BinaryHeap<Reverse<u64>>,
 }
 
 impl TopK {
     /// Room for the best `k`, which may be 0.
     pub fn new(k: usize) -> Self {
         let threshold = if k == 0 { f32::INFINITY } else { f32::NEG_INFINITY };
-        Self { k, threshold, heap: BinaryHeap::with_capacity(k.min(1024)) }
+        Self { k, keys: Vec::with_capacity(room(k).min(2048)), worst: 0, threshold }
     }
 
     /// Offers one row.
@@ -44,45 +45,57 @@ impl TopK {
         }
     }
 
-    /// A score below this can no longer enter: that of the k-th best, negative infinity until there are `k`, positive
-    /// infinity if `k` is 0.
+    /// A score below this can no longer enter: at most that of the k-th best, to which [`settle`](Self::settle) raises it; negative
+    /// infinity before there are `k`, positive infinity if `k` is 0.
     pub fn threshold(&self) -> f32 {
         self.threshold
     }
 
+    /// Lets go of all but the best `k` of what was pushed so far.
+    pub fn settle(&mut self) {
+        let new = self.keys.len() > self.k || (self.keys.len() == self.k && self.worst == 0);
+        if self.k == 0 || !new {
+            return;
+        }
+        let (_, worst, _) = self.keys.select_nth_unstable_by(self.k - 1, |left, right| right.cmp(left));
+        self.worst = *worst;
+        self.threshold = scored_of(self.worst).score;
+        self.keys.truncate(self.k);
+    }
+
     /// How many are kept so far.
     pub fn len(&self) -> usize {
-        self.heap.len()
+        self.keys.len().min(self.k)
     }
 
     /// Whether none is kept so far.
     pub fn is_empty(&self) -> bool {
-        self.heap.is_empty()
+        self.len() == 0
     }
 
     /// The best, descending by score, ties by ascending index.
-    pub fn into_sorted(self) -> Vec<Scored> {
-        let mut keys = self.heap.into_vec();
-        keys.sort_unstable();
-        keys.into_iter().map(|Reverse(key)| scored_of(key)).collect()
+    pub fn into_sorted(mut self) -> Vec<Scored> {
+        self.settle();
+        self.keys.sort_unstable_by(|left, right| right.cmp(left));
+        self.keys.into_iter().map(scored_of).collect()
     }
 
+    #[inline]
     fn insert(&mut self, scored: Scored) {
-        if self.k == 0 {
+        let key = key_of(scored);
+        if self.k == 0 || key <= self.worst {
             return;
         }
-        let key = key_of(scored);
-        if self.heap.len() < self.k {
-            self.heap.push(Reverse(key));
-        } else if let Some(mut worst) = self.heap.peek_mut()
-            && key > worst.0
-        {
-            *worst = Reverse(key);
-        }
-        if self.heap.len() == self.k {
-            self.threshold = self.heap.peek().map_or(f32::NEG_INFINITY, |worst| scored_of(worst.0).score);
+        self.keys.push(key);
+        if self.keys.len() >= room(self.k) {
+            self.settle();
         }
     }
+}
+
+/// Keys held before the worse ones go.
+fn room(k: usize) -> usize {
+    k.saturating_mul(2)
 }
 
 /// One number that is the higher the better: the bits of the score, turned so that they order as the scores do, then those of
@@ -126,6 +139,7 @@ mod tests {
         top.push(0, 1.0);
         assert_eq!(top.threshold(), f32::NEG_INFINITY);
         top.push_all(1, &[3.0, 2.0]);
+        top.settle();
         assert_eq!((top.threshold(), top.len(), top.is_empty()), (2.0, 2, false));
     }
 

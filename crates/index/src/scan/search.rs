@@ -16,7 +16,7 @@ use crate::Allowed;
 pub(super) const FIRST_ROWS: usize = 64;
 /// Rows of the longest stretch: their products stay in the nearest cache.
 pub(super) const MOST_ROWS: usize = 512;
-/// Candidates scored together; after them the k-th best score is looked at again.
+/// Candidates scored together.
 const GROUP: usize = 16;
 
 /// Working memory, which several queries may share.
@@ -60,6 +60,7 @@ impl<'a> Search<'a> {
 
     /// Looks at the next rows, at most [`MOST_ROWS`]; `false` if neither these nor any behind them can enter.
     pub(super) fn advance(&mut self, range: Range<usize>, scratch: &mut Scratch) -> bool {
+        self.top.settle();
         self.done |= self.metric == Metric::InnerProduct && !self.can_enter(range.start);
         if self.done {
             return false;
@@ -73,18 +74,14 @@ impl<'a> Search<'a> {
             norms: &scan.norms[range.clone()],
         };
         let order = &scan.order[range];
-        let mut bound = self.bound();
+        let bound = self.bound();
         scratch.places.clear();
         bound.candidates(terms, products, &mut scratch.places);
         let mut group = Group::default();
         for &place in &scratch.places {
             let row = order[place as usize];
-            if bound.allows(terms, place as usize, products[place as usize])
-                && self.allowed.contains(row)
-                && group.is_full_with(row)
-            {
+            if self.allowed.contains(row) && group.is_full_with(row) {
                 self.score(&mut group);
-                bound = self.bound();
             }
         }
         self.score(&mut group);

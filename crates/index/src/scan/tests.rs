@@ -1,14 +1,14 @@
 //! The scan against plain comparisons of everything, in double precision and bit for bit.
 
 use cinedex_domain::Metric;
-use cinedex_vectors::{Matrix, Scored};
+use cinedex_vectors::{Matrix, Scored, norm_f64};
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::{Scan, write_scan};
 use crate::container::{Container, SectionData, write_container};
-use crate::input::{for_metric, norm_of};
+use crate::input::for_metric;
 use crate::tests::world::clustered;
 use crate::{Allowed, FileEntry};
 
@@ -65,8 +65,8 @@ fn check_scores(rows: &Matrix, metric: Metric, query: &[f32], scored: &[Scored])
         let row = rows.row(scored.index as usize);
         let product: f64 = row.iter().zip(query).map(|(&x, &q)| f64::from(x) * f64::from(q)).sum();
         let (score, size) = match metric {
-            Metric::InnerProduct => (product, norm_of(row) * norm_of(query)),
-            Metric::Cosine => (product / norm_of(row), 1.0),
+            Metric::InnerProduct => (product, norm_f64(row) * norm_f64(query)),
+            Metric::Cosine => (product / norm_f64(row), 1.0),
         };
         let difference = (f64::from(scored.score) - score).abs();
         assert!(difference <= 1e-5 * size + 1e-37, "{metric:?} {score} {}", scored.score);

@@ -48,19 +48,7 @@ pub(crate) fn inner_products_of(codes: &[u8], rows: &[u32], query: &[i8], offset
 /// As [`Bound::candidates`].
 #[inline]
 pub(crate) fn candidates(bound: &Bound, rows: RowTerms<'_>, products: &[i32], out: &mut Vec<u32>) {
-    #[cfg(target_arch = "x86_64")]
-    #[allow(unsafe_code)]
-    {
-        if has_vnni() {
-            // SAFETY: AVX-512F was detected.
-            return unsafe { vnni::candidates(bound, rows, products, out) };
-        }
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: AVX2 was detected.
-            return unsafe { avx2::candidates(bound, rows, products, out) };
-        }
-    }
-    portable::candidates(bound, rows, products, out);
+    dispatch!(candidates(bound, rows, products, out));
 }
 
 /// Bytes of a cache line and of the widest register.
