@@ -58,31 +58,17 @@ pub fn generated(count: usize) -> Csr<f32> {
             Alias::new(&own, members)
         })
         .collect();
-    let mut activity: Vec<usize> = (0..users).map(|user| activity(user, users, movies)).collect();
-    random.shuffle(&mut activity);
-    let mut offsets = vec![0u64];
-    let mut columns: Vec<u32> = Vec::with_capacity(activity.iter().sum());
-    let mut seen = vec![false; movies];
-    for wanted in activity {
-        let start = columns.len();
+    let mut watched = Watched::new(movies);
+    for wanted in activities(users, movies, &mut random) {
         let liked = [random.below(TASTES), random.below(TASTES), random.below(TASTES)];
-        let mut tries = 0;
-        while columns.len() - start < wanted && tries < 40 * wanted {
+        watched.draw(wanted, || {
             let of_taste = random.next() & 1 == 0;
             let source = if of_taste { &by_taste[liked[random.below(3)]] } else { &everything };
-            let movie = shuffled[source.draw(&mut random) as usize];
-            if !std::mem::replace(&mut seen[movie as usize], true) {
-                columns.push(movie);
-            }
-            tries += 1;
-        }
-        columns[start..].iter().for_each(|&movie| seen[movie as usize] = false);
-        columns[start..].sort_unstable();
-        offsets.push(columns.len() as u64);
+            shuffled[source.draw(&mut random) as usize]
+        });
+        watched.end_user();
     }
-    columns.shrink_to_fit();
-    let values = vec![1.0; columns.len()];
-    Csr::from_parts(movies, offsets, columns, values).expect("rows ascend")
+    watched.into_rows()
 }
 
 /// `count` pairs, nearly, over a catalogue of a chosen size, in which a film has the audience of its place among all. Tastes form
@@ -96,34 +82,74 @@ pub fn generated_catalogue(count: usize, movies: usize) -> Csr<f32> {
     let catalogue = Catalogue::new(movies, &mut random);
     let smallest = catalogue.smallest;
     let mut unseen: Vec<Range<usize>> = (0..smallest).map(|taste| catalogue.places(taste, 1)).collect();
-    let mut activity: Vec<usize> = (0..users).map(|user| activity(user, users, movies)).collect();
-    random.shuffle(&mut activity);
-    let mut offsets = vec![0u64];
-    let mut columns: Vec<u32> = Vec::with_capacity(activity.iter().sum::<usize>());
-    let mut seen = vec![false; movies];
-    for wanted in activity {
-        let start = columns.len();
+    let mut watched = Watched::new(movies);
+    for wanted in activities(users, movies, &mut random) {
         let tastes: [usize; TASTES_OF_USER] = std::array::from_fn(|_| random.below(smallest));
         for place in tastes.iter().flat_map(|&taste| [unseen[taste].next(), unseen[taste].next()]).flatten() {
-            seen[catalogue.numbers[place] as usize] = true;
-            columns.push(catalogue.numbers[place]);
+            watched.take(catalogue.numbers[place]);
         }
-        let mut tries = 0;
-        while columns.len() - start < wanted && tries < 40 * wanted {
+        watched.draw(wanted, || {
             let wider = BRANCHES.pow(random.below(catalogue.levels as usize + 1) as u32);
-            let movie = catalogue.draw(tastes[random.below(TASTES_OF_USER)], wider, &mut random);
-            if !std::mem::replace(&mut seen[movie as usize], true) {
-                columns.push(movie);
-            }
-            tries += 1;
-        }
-        columns[start..].iter().for_each(|&movie| seen[movie as usize] = false);
-        columns[start..].sort_unstable();
-        offsets.push(columns.len() as u64);
+            catalogue.draw(tastes[random.below(TASTES_OF_USER)], wider, &mut random)
+        });
+        watched.end_user();
     }
-    columns.shrink_to_fit();
-    let values = vec![1.0; columns.len()];
-    Csr::from_parts(movies, offsets, columns, values).expect("rows ascend")
+    watched.into_rows()
+}
+
+/// What users watched, one after another.
+struct Watched {
+    offsets: Vec<u64>,
+    columns: Vec<u32>,
+    /// Of the user at hand.
+    seen: Vec<bool>,
+}
+
+impl Watched {
+    fn new(movies: usize) -> Self {
+        Self { offsets: vec![0], columns: Vec::new(), seen: vec![false; movies] }
+    }
+
+    fn start(&self) -> usize {
+        self.offsets[self.offsets.len() - 1] as usize
+    }
+
+    fn take(&mut self, movie: u32) {
+        if !std::mem::replace(&mut self.seen[movie as usize], true) {
+            self.columns.push(movie);
+        }
+    }
+
+    /// Takes what is drawn until the user has seen `wanted` movies, or for forty times as many tries.
+    fn draw(&mut self, wanted: usize, mut movie: impl FnMut() -> u32) {
+        let enough = self.start() + wanted;
+        for _ in 0..40 * wanted {
+            if self.columns.len() >= enough {
+                break;
+            }
+            self.take(movie());
+        }
+    }
+
+    fn end_user(&mut self) {
+        let start = self.start();
+        self.columns[start..].iter().for_each(|&movie| self.seen[movie as usize] = false);
+        self.columns[start..].sort_unstable();
+        self.offsets.push(self.columns.len() as u64);
+    }
+
+    fn into_rows(mut self) -> Csr<f32> {
+        self.columns.shrink_to_fit();
+        let values = vec![1.0; self.columns.len()];
+        Csr::from_parts(self.seen.len(), self.offsets, self.columns, values).expect("rows ascend")
+    }
+}
+
+/// How many movies each user watches.
+fn activities(users: usize, movies: usize, random: &mut Random) -> Vec<usize> {
+    let mut activities: Vec<usize> = (0..users).map(|user| activity(user, users, movies)).collect();
+    random.shuffle(&mut activities);
+    activities
 }
 
 /// As many users as have `pairs` pairs.
