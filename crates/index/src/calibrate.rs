@@ -22,6 +22,11 @@ use crate::searcher::{Query, Searcher};
 use crate::{Allowed, BuildOptions, Calibration, Retrieval};
 
 const BREADTHS: [u32; 14] = [10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024];
+/// Recall of ten and of a hundred, where it was measured.
+const RECALLS: [fn(&Breadth) -> Option<f64>; 2] =
+    [|breadth| Some(breadth.recall_at_10), |breadth| breadth.recall_at_100];
+/// Parts of the step between two breadths in which the least that will do is looked for.
+const FINER: u32 = 4;
 /// Shares that filters leave.
 const SHARES: [f64; 4] = [0.5, 0.1, 0.01, 0.001];
 /// Queries answered exactly in one pass.
@@ -134,16 +139,12 @@ impl Sample<'_> {
         let all = Arc::new(Allowed::all(self.searcher.embedded().len()));
         let tasks = self.tasks(drawn, &all);
         let breadths = self.breadths(&tasks, options.target_recall);
-        let reached = |recall: fn(&Breadth) -> Option<f64>| {
+        let [ef_for_10, ef_for_100] = RECALLS.map(|recall| {
             let fits =
                 |breadth: &&Breadth| recall(breadth).is_some_and(|found| found >= options.target_recall);
             breadths.iter().find(fits).filter(|_| options.target_recall < 1.0).map(|breadth| breadth.ef)
-        };
-        let mut planner = Planner {
-            ef_for_10: reached(|breadth| Some(breadth.recall_at_10)),
-            ef_for_100: reached(|breadth| breadth.recall_at_100),
-            ..Planner::default()
-        };
+        });
+        let mut planner = Planner { ef_for_10, ef_for_100, ..Planner::default() };
         let filters = self.filters(drawn, &all, generator);
         let plain: Vec<&Filter<'_>> = filters
             .iter()
@@ -256,34 +257,50 @@ impl Sample<'_> {
         sorted
     }
 
-    /// From narrow to wide, until both recalls reach the target.
+    /// From narrow to wide, until both recalls reach the target, with smaller steps where each does.
     fn breadths(&self, tasks: &[Task<'_>], target: f64) -> Vec<Breadth> {
         let mut tried = Vec::new();
         if !self.searcher.has_graph() {
             return tried;
         }
         for ef in BREADTHS {
-            let walk = |task: &Task<'_>, k| self.searcher.walk(&task.query, k, ef, usize::MAX, &task.allowed);
-            let recall = |k: usize| -> f64 {
-                let shares = tasks.par_iter().map(|task| recall_of(&walk(task, k).0, &task.exact, k));
-                shares.sum::<f64>() / tasks.len() as f64
-            };
-            let nodes = tasks.iter().take(TIMED).map(|task| walk(task, 10).1.scored as f64);
-            let breadth = Breadth {
-                ef,
-                recall_at_10: recall(10),
-                recall_at_100: (ef >= 100).then(|| recall(100)),
-                nodes: median(nodes.collect()),
-                microseconds: time(tasks, |task| drop(walk(task, 10))),
-            };
-            let enough = breadth.recall_at_10 >= target
-                && breadth.recall_at_100.is_some_and(|recall| recall >= target);
+            let breadth = self.breadth(tasks, ef);
+            let enough = RECALLS.iter().all(|recall| recall(&breadth).is_some_and(|found| found >= target));
             tried.push(breadth);
             if enough {
                 break;
             }
         }
+        for recall in RECALLS {
+            let reaches = |breadth: &Breadth| recall(breadth).is_some_and(|found| found >= target);
+            let Some(place) = tried.iter().position(reaches).filter(|&place| place > 0) else { continue };
+            for (steps, ef) in finer(tried[place - 1].ef, tried[place].ef).enumerate() {
+                let breadth = self.breadth(tasks, ef);
+                let enough = reaches(&breadth);
+                tried.insert(place + steps, breadth);
+                if enough {
+                    break;
+                }
+            }
+        }
         tried
+    }
+
+    /// What one breadth finds and costs.
+    fn breadth(&self, tasks: &[Task<'_>], ef: u32) -> Breadth {
+        let walk = |task: &Task<'_>, k| self.searcher.walk(&task.query, k, ef, usize::MAX, &task.allowed);
+        let recall = |k: usize| -> f64 {
+            let shares = tasks.par_iter().map(|task| recall_of(&walk(task, k).0, &task.exact, k));
+            shares.sum::<f64>() / tasks.len() as f64
+        };
+        let nodes = tasks.iter().take(TIMED).map(|task| walk(task, 10).1.scored as f64);
+        Breadth {
+            ef,
+            recall_at_10: recall(10),
+            recall_at_100: (ef >= 100).then(|| recall(100)),
+            nodes: median(nodes.collect()),
+            microseconds: time(tasks, |task| drop(walk(task, 10))),
+        }
     }
 
     /// Fills the planner's curves from what is not filtered and from filters at random.
@@ -330,16 +347,22 @@ impl Sample<'_> {
     fn learn_filtered_breadths(&self, planner: &mut Planner, filters: &[Filter<'_>], target: f64) {
         for k in [10, 100] {
             let Some(least) = planner.breadth(k, false) else { continue };
-            for ef in BREADTHS.into_iter().filter(|&ef| ef >= least) {
+            let with = |ef| {
                 let mut wider = planner.clone();
                 let breadth =
                     if k == 10 { &mut wider.filtered_ef_for_10 } else { &mut wider.filtered_ef_for_100 };
                 *breadth = Some(ef);
-                if filters[1..].iter().all(|filter| self.planned_recall(filter, k, &wider) >= target) {
-                    *planner = wider;
-                    break;
-                }
-            }
+                wider
+            };
+            let reaches = |ef: &u32| {
+                let planner = with(*ef);
+                filters[1..].iter().all(|filter| self.planned_recall(filter, k, &planner) >= target)
+            };
+            let steps = || std::iter::once(least).chain(BREADTHS.into_iter().filter(|&ef| ef > least));
+            let Some(enough) = steps().find(reaches) else { continue };
+            let below = steps().take_while(|&ef| ef < enough).last().unwrap_or(enough);
+            let least = finer(below, enough).find(reaches).unwrap_or(enough);
+            *planner = with(least);
         }
     }
 
@@ -385,6 +408,11 @@ impl Sample<'_> {
             planned_graph: mean(&|task| f64::from(u8::from(is_graph(task)))),
         }
     }
+}
+
+/// Breadths between two.
+fn finer(low: u32, high: u32) -> impl Iterator<Item = u32> {
+    (1..FINER).map(move |part| low + (high - low) * part / FINER).filter(move |&ef| ef > low)
 }
 
 /// How many rows a share is, at least one.

@@ -185,7 +185,8 @@ impl Scan {
             })
             .collect();
         let mut start = 0;
-        let mut size = search::FIRST_ROWS;
+        // As long as there are not `k`, every row is a candidate.
+        let mut size = k.clamp(search::FIRST_ROWS, search::MOST_ROWS).next_multiple_of(16);
         while start < self.embedded_count {
             let end = self.embedded_count.min(start + size);
             let mut going = false;
