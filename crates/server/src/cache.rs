@@ -70,6 +70,11 @@ impl ResponseCache {
         self.entries.get(key)
     }
 
+    /// Keeps an answer that was computed without a flight.
+    pub(crate) fn keep(&self, key: String, encoded: &Arc<Encoded>) {
+        self.entries.insert(key.into(), Arc::clone(encoded));
+    }
+
     /// Joins the computation of `key`, or starts it.
     pub(crate) fn join(self: &Arc<Self>, key: Arc<str>) -> Flight {
         let (sender, receiver) = oneshot::channel();

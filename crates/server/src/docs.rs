@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
+use crate::live_routes::fields;
 use crate::problem::CODES;
 use crate::routes::{Answer, Kind, Parameter, ROUTES, Route};
 
@@ -119,11 +120,9 @@ fn write_route(html: &mut String, route: &Route) -> std::fmt::Result {
     if parameters.peek().is_some() || route.has_body() {
         let heading = if route.has_body() { "Field of the body" } else { "Parameter" };
         write!(html, "<table><tr><th>{heading}</th><th>Value</th><th>Meaning</th></tr>")?;
-        if route.has_body() {
-            html.push_str(
-                "<tr><td><code>history</code></td><td>list of {movie_id, kind?, value?}</td><td>What the person did. \
-                 Kinds: rating, watch, like, dislike, favorite, skip.</td></tr>",
-            );
+        for field in fields(route.operation) {
+            let (name, value, description) = (field.name, field.value, escape(field.description));
+            write!(html, "<tr><td><code>{name}</code></td><td>{value}</td><td>{description}</td></tr>")?;
         }
         for parameter in parameters {
             let (name, value) = (parameter.name, value_of(parameter));
@@ -149,6 +148,7 @@ fn value_of(parameter: &Parameter) -> String {
         Kind::Integer(lowest, highest) => format!("{lowest} to {highest}"),
         Kind::Number(lowest, highest) => format!("{lowest} to {highest}, fractions allowed"),
         Kind::Boolean => "true or false".to_owned(),
+        Kind::Choice(names) => names.join(", "),
     };
     if parameter.most > 1 { format!("{value}, repeatable") } else { value }
 }

@@ -24,11 +24,13 @@
 //! # Ok::<(), ServerError>(())
 //! ```
 
+mod batch;
 mod body;
 mod cache;
 mod cursor;
 mod docs;
 mod error;
+mod live_routes;
 mod metrics;
 mod openapi;
 mod options;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::body::MAX_HISTORY;
+use crate::live_routes::fields;
 use crate::problem::{CODES, Code};
 use crate::routes::{Answer, Kind, Parameter, ROUTES, Route, UNROUTED_CODES};
 use crate::schemas::schemas;
@@ -103,21 +103,24 @@ fn value_schema(kind: Kind) -> Value {
         Kind::Integer(lowest, highest) => json!({"type": "integer", "minimum": lowest, "maximum": highest}),
         Kind::Number(lowest, highest) => json!({"type": "number", "minimum": lowest, "maximum": highest}),
         Kind::Boolean => json!({"type": "boolean", "default": false}),
+        Kind::Choice(names) => json!({"enum": names}),
     }
 }
 
 fn body_schema(route: &Route) -> Value {
-    let mut properties = Map::new();
-    let history = json!({
-        "type": "array", "maxItems": MAX_HISTORY, "items": {"$ref": "#/components/schemas/HistoryEntry"},
-    });
-    properties.insert("history".to_owned(), history);
+    let (mut properties, mut required) = (Map::new(), Vec::new());
+    for field in fields(route.operation) {
+        let mut schema = (field.schema)();
+        schema["description"] = field.description.into();
+        properties.insert(field.name.to_owned(), schema);
+        required.extend(field.required.then_some(field.name));
+    }
     for parameter in route.parameters() {
         let mut schema = parameter_schema(parameter);
         schema["description"] = parameter.description.into();
         properties.insert(parameter.name.to_owned(), schema);
     }
-    json!({"type": "object", "required": ["history"], "properties": properties, "additionalProperties": false})
+    json!({"type": "object", "required": required, "properties": properties, "additionalProperties": false})
 }
 
 /// One response for each status; a status of several codes names them all.

@@ -1,6 +1,7 @@
 //! The one table of routes and parameters, from which requests are routed and read, and the OpenAPI document, the
 //! documentation page and the metrics are made.
 
+use crate::live_routes;
 use crate::problem::Code;
 
 /// What a route does.
@@ -13,6 +14,7 @@ pub(crate) enum Operation {
     ForHistory,
     Neighbors,
     Popular,
+    Batch,
     Live,
     Ready,
     Metrics,
@@ -25,6 +27,10 @@ pub(crate) enum Operation {
 pub(crate) enum Method {
     Get,
     Post,
+    #[expect(dead_code, reason = "the routes that change things come with the log")]
+    Put,
+    #[expect(dead_code, reason = "the routes that change things come with the log")]
+    Delete,
 }
 
 impl Method {
@@ -32,6 +38,8 @@ impl Method {
         match self {
             Self::Get => "GET",
             Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
         }
     }
 }
@@ -49,6 +57,9 @@ pub(crate) enum Kind {
     Number(f32, f32),
     /// `true` or `false`.
     Boolean,
+    /// One of these names.
+    #[expect(dead_code, reason = "the routes that change things come with the log")]
+    Choice(&'static [&'static str]),
 }
 
 /// One parameter of the query, or field of the body.
@@ -103,7 +114,13 @@ impl Route {
     }
 
     pub(crate) fn has_body(&self) -> bool {
-        self.method == Method::Post
+        matches!(self.method, Method::Post | Method::Put)
+    }
+
+    /// Whether the same question may have the same answer again, so that it goes out with an `ETag`.
+    pub(crate) fn is_tagged(&self) -> bool {
+        let transient = matches!(self.operation, Operation::Live | Operation::Ready | Operation::Metrics);
+        self.method == Method::Get && !transient
     }
 
     /// All codes that it may answer.
@@ -123,7 +140,7 @@ const fn many(name: &'static str, kind: Kind, most: usize, description: &'static
 const LIMIT: Parameter = one("limit", Kind::Integer(1, 100), "Items wanted, 20 by default.");
 const CURSOR: Parameter = one(
     "cursor",
-    Kind::Text(512),
+    Kind::Text(8_192),
     "`next_cursor` of the page before. The other parameters stay as they were. Good for at least ten minutes.",
 );
 const LOCATION: Parameter = one(
@@ -182,7 +199,7 @@ const HISTORY_CODES: &[Code] = &[
 ];
 
 /// Every route.
-pub(crate) static ROUTES: [Route; 12] = [
+pub(crate) static ROUTES: [Route; 13] = [
     Route {
         operation: Operation::Search,
         method: Method::Get,
@@ -269,6 +286,7 @@ pub(crate) static ROUTES: [Route; 12] = [
         answer: Answer::Json("PopularList"),
         codes: LIST_CODES,
     },
+    live_routes::BATCH,
     Route {
         operation: Operation::Live,
         method: Method::Get,
@@ -399,6 +417,7 @@ mod tests {
     fn a_wrong_method_names_the_right_ones() {
         assert!(matches!(find("DELETE", "/v1/movies/1"), Found::WrongMethod(allow) if allow == "GET, HEAD"));
         assert!(matches!(find("GET", "/v1/recommendations"), Found::WrongMethod(allow) if allow == "POST"));
+        assert!(matches!(find("PUT", "/v1/batch"), Found::WrongMethod(allow) if allow == "POST"));
         assert!(matches!(find("GET", "/nowhere"), Found::Nothing));
     }
 

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
@@ -18,25 +18,25 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::body::read_body;
 use crate::cache::{Encoded, Flight, Outcome, ResponseCache};
-use crate::cursor::{Cursor, hash};
+use crate::cursor::Cursor;
 use crate::docs;
 use crate::metrics::{Metrics, UNMATCHED};
 use crate::openapi;
 use crate::options::ServerOptions;
-use crate::parameters::{Parameters, decode_form, read_id, read_query};
+use crate::parameters::{decode_form, read_id, read_query};
 use crate::pool::{Pool, Undone};
 use crate::problem::{Code, Problem};
 use crate::request_id::RequestIds;
-use crate::respond::{Asked, encode, refusal};
+use crate::respond::{Asked, List, encode, refusal};
 use crate::routes::{Answer, Found, Operation, Route, find};
 
 /// Everything that requests share.
 pub(crate) struct Service {
     pub(crate) engine: Arc<Engine>,
     pub(crate) metrics: Metrics,
-    options: ServerOptions,
-    pool: Pool,
-    cache: Arc<ResponseCache>,
+    pub(crate) options: ServerOptions,
+    pub(crate) pool: Pool,
+    pub(crate) cache: Arc<ResponseCache>,
     request_ids: RequestIds,
     openapi: Arc<Encoded>,
     docs: docs::Page,
@@ -63,7 +63,8 @@ impl Service {
         payload: Payload,
         found: Found<'_>,
         deadline: Instant,
-    ) -> Result<Arc<Encoded>, Problem> {
+        request_id: &str,
+    ) -> Outcome {
         let uri = &request.head().uri;
         if uri.path_and_query().map_or(0, |text| text.as_str().len()) > self.options.uri_bytes {
             let most = self.options.uri_bytes;
@@ -86,15 +87,19 @@ impl Service {
             Some(segment) => read_id(id_name(route), segment)?,
             None => String::new(),
         };
-        let (parameters, history) = if route.has_body() {
-            // A body's fields are its parameters; in the query it has none.
-            if let Some(name) = first_name(uri.query().unwrap_or_default()) {
-                let detail = "this route's parameters go into the body";
-                return Err(Problem::field(Code::UnknownParameter, &name, detail).closing());
-            }
+        let body = if route.has_body() {
+            refuse_query(uri.query())?;
             let body = timeout_at(deadline, self.body(request, payload));
             let late = |_| Problem::new(Code::RequestTimeout, "the body was not complete in time").closing();
-            read_body(route, &body.await.map_err(late)??)?
+            body.await.map_err(late)??
+        } else {
+            Bytes::new()
+        };
+        if route.operation == Operation::Batch {
+            return self.batch(body, request_id, deadline).await;
+        }
+        let (parameters, history) = if route.has_body() {
+            read_body(route, &body)?
         } else {
             (read_query(route, uri.query().map(str::as_bytes))?, Vec::new())
         };
@@ -110,55 +115,26 @@ impl Service {
                 let answer = snapshot.movie(&id).map_err(refused)?;
                 Ok(Arc::new(Encoded::new(encode(&answer)?)))
             }
-            operation => {
-                let key = list_key(route, &id, &parameters);
-                let asked = Asked {
-                    operation,
-                    request: hash(key.as_bytes()),
-                    first_page: parameters.limit,
-                    offset: 0,
-                    now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
-                    id,
-                    parameters,
-                    history,
-                };
+            _ => {
                 let late = |_| Problem::new(Code::Overloaded, "the answer was not ready in time").closing();
-                timeout_at(deadline, self.list(&key, asked)).await.map_err(late)?
+                let list = self.list(List::new(route, id, parameters, history));
+                timeout_at(deadline, list).await.map_err(late)?
             }
         }
     }
 
     /// A list, from the cache or computed; a later page from the snapshot on which it began.
-    async fn list(self: &Arc<Self>, list_key: &str, mut asked: Asked) -> Outcome {
-        let snapshot = match asked.parameters.cursor.take() {
-            None => self.live()?,
-            Some(text) => {
-                // Not ready comes before the cursor: an empty engine knows no version.
-                self.live()?;
-                let refused = |why| Problem::field(Code::InvalidParameter, "cursor", why);
-                let cursor =
-                    Cursor::decode(&text).map_err(|_| refused("not a cursor that this server gave"))?;
-                if cursor.request != asked.request {
-                    return Err(refused("it belongs to a request with other parameters"));
-                }
-                let expired = || Problem::new(Code::CursorExpired, "begin again without the cursor");
-                if cursor.is_expired(asked.now) {
-                    return Err(expired());
-                }
-                asked.offset = cursor.offset as usize;
-                asked.first_page = usize::from(cursor.first_page);
-                self.engine.snapshot_of(&cursor.version).ok_or_else(expired)?
-            }
-        };
-        if asked.operation == Operation::ForHistory {
+    async fn list(self: &Arc<Self>, mut list: List) -> Outcome {
+        let snapshot = self.snapshot_for(self.live()?, &mut list.asked)?;
+        if list.asked.operation == Operation::ForHistory {
             let (sender, answer) = oneshot::channel();
-            self.compute(snapshot, asked, move |outcome| {
+            self.compute(snapshot, list.asked, move |outcome| {
                 sender.send(outcome).ok();
             });
             return answer.await.unwrap_or_else(|_| Err(Problem::internal()));
         }
-        let Asked { offset, first_page, parameters: Parameters { limit, .. }, .. } = asked;
-        let key = format!("{} {offset} {limit} {first_page} {list_key}", snapshot.version());
+        let key = list.page_key(&snapshot);
+        let asked = list.asked;
         if let Some(encoded) = self.cache.get(&key) {
             self.metrics.cache_hits.inc();
             return Ok(encoded);
@@ -177,6 +153,33 @@ impl Service {
         answer.await.unwrap_or_else(|_| Err(Problem::internal()))
     }
 
+    /// The snapshot that a list is answered from: the live one, or that on which the first page was.
+    pub(crate) fn snapshot_for(
+        &self,
+        live: Arc<Snapshot>,
+        asked: &mut Asked,
+    ) -> Result<Arc<Snapshot>, Problem> {
+        let Some(text) = asked.parameters.cursor.take() else { return Ok(live) };
+        let refused = |why| Problem::field(Code::InvalidParameter, "cursor", why);
+        let cursor = Cursor::decode(&text).map_err(|_| refused("not a cursor that this server gave"))?;
+        if cursor.request != asked.request {
+            return Err(refused("it belongs to a request with other parameters"));
+        }
+        let expired = || Problem::new(Code::CursorExpired, "begin again without the cursor");
+        if cursor.is_expired(asked.now) {
+            return Err(expired());
+        }
+        // Rows of movies and users are 32 bits wide.
+        asked.offset = cursor.offset.min(u32::MAX.into()) as usize;
+        asked.first_page = usize::from(cursor.first_page);
+        asked.moved = cursor.stamp != asked.stamp;
+        asked.shown = cursor.shown;
+        if asked.moved && asked.shown.len() != asked.offset {
+            return Err(expired());
+        }
+        self.engine.snapshot_of(&cursor.version).ok_or_else(expired)
+    }
+
     /// Computes on the pool; `done` hears the outcome on one of its threads, or at once on this one.
     fn compute(
         self: &Arc<Self>,
@@ -184,25 +187,31 @@ impl Service {
         asked: Asked,
         done: impl FnOnce(Outcome) + Send + 'static,
     ) {
-        let service = Arc::clone(self);
-        self.pool.run(
-            move || asked.answer(&snapshot).map(|body| Arc::new(Encoded::new(body))),
-            move |result| {
-                done(result.unwrap_or_else(|undone| match undone {
-                    Undone::Full | Undone::Late => {
-                        service.metrics.refused.inc();
-                        Err(Problem::overloaded())
-                    }
-                    Undone::Panicked => {
-                        service.metrics.panics.inc();
-                        Err(Problem::internal())
-                    }
-                }));
-            },
-        );
+        self.admit(move || asked.answer(&snapshot).map(|body| Arc::new(Encoded::new(body))), done);
     }
 
-    fn live(&self) -> Result<Arc<Snapshot>, Problem> {
+    /// Runs work on the pool; `done` hears the outcome on one of its threads, or at once on this one.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        work: impl FnOnce() -> Outcome + Send + 'static,
+        done: impl FnOnce(Outcome) + Send + 'static,
+    ) {
+        let service = Arc::clone(self);
+        self.pool.run(work, move |result| {
+            done(result.unwrap_or_else(|undone| match undone {
+                Undone::Full | Undone::Late => {
+                    service.metrics.refused.inc();
+                    Err(Problem::overloaded())
+                }
+                Undone::Panicked => {
+                    service.metrics.panics.inc();
+                    Err(Problem::internal())
+                }
+            }));
+        });
+    }
+
+    pub(crate) fn live(&self) -> Result<Arc<Snapshot>, Problem> {
         self.engine.snapshot().map_err(|_| Problem::not_ready())
     }
 
@@ -271,10 +280,11 @@ pub(crate) async fn handle(service: Data<Service>, request: HttpRequest, payload
     let found = find(request.method().as_str(), request.head().uri.path());
     let route = if let Found::Route(route, _) = &found { Some(*route) } else { None };
     let deadline = started + Duration::from_millis(service.options.request_timeout_ms);
-    let outcome = unwound(service.route(&request, payload, found, deadline)).await.unwrap_or_else(|| {
-        service.metrics.panics.inc();
-        Err(Problem::internal())
-    });
+    let outcome =
+        unwound(service.route(&request, payload, found, deadline, &id)).await.unwrap_or_else(|| {
+            service.metrics.panics.inc();
+            Err(Problem::internal())
+        });
     let response = match &outcome {
         Ok(encoded) => success(&service, &request, route, encoded, &id),
         Err(problem) => failure(problem, &id),
@@ -297,8 +307,7 @@ fn success(
 ) -> HttpResponse {
     let (operation, answer) =
         route.map_or((Operation::Live, Answer::Json("Health")), |route| (route.operation, route.answer));
-    let transient = matches!(operation, Operation::Live | Operation::Ready | Operation::Metrics);
-    let tagged = !transient && operation != Operation::ForHistory;
+    let tagged = route.is_some_and(Route::is_tagged);
     let known = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let unchanged = tagged && known.is_some_and(|known| matches_etag(known, &encoded.etag));
     let mut builder = HttpResponse::build(if unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
@@ -369,9 +378,12 @@ async fn unwound<F: Future>(future: F) -> Option<F::Output> {
     .await
 }
 
-/// What a list is, whatever page of it: route, id and normal form.
-fn list_key(route: &Route, id: &str, parameters: &Parameters) -> String {
-    format!("{} {}:{id} {}", route.pattern, id.len(), parameters.normal_form())
+/// A body's fields are its parameters; in the query it has none.
+pub(crate) fn refuse_query(query: Option<&str>) -> Result<(), Problem> {
+    first_name(query.unwrap_or_default()).map_or(Ok(()), |name| {
+        let detail = "this route's parameters go into the body";
+        Err(Problem::field(Code::UnknownParameter, &name, detail).closing())
+    })
 }
 
 /// The name of the first parameter of a query; `query` if it cannot be decoded.
@@ -381,7 +393,7 @@ fn first_name(query: &str) -> Option<String> {
     Some(decode_form(name.as_bytes()).unwrap_or_else(|_| "query".to_owned()))
 }
 
-fn id_name(route: &Route) -> &'static str {
+pub(crate) fn id_name(route: &Route) -> &'static str {
     let start = route.pattern.find('{').map_or(0, |brace| brace + 1);
     let end = route.pattern.find('}').unwrap_or(start);
     &route.pattern[start..end]
