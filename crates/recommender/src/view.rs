@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use cinedex_domain::{InteractionKind, Location, MovieIndex, UserIndex};
+use cinedex_domain::{InteractionKind, Location, MovieIndex, RatingScale, UserIndex};
 
 use crate::answer::{MovieAnswer, MovieList, NeighborList, PlaceAnswer, Source, Strategy};
 use crate::live::{Live, Person};
@@ -63,6 +63,31 @@ impl View {
     /// of whom nothing is known.
     pub fn popularity_generation(&self) -> u64 {
         self.live.popularity_stamp()
+    }
+
+    /// Changes when somebody else is forgotten, for keys of [`neighbors`](Self::neighbors).
+    pub fn forgotten_generation(&self) -> u64 {
+        self.live.forgotten_count() as u64
+    }
+
+    /// Whether anything is known of a user's taste.
+    pub fn knows_user(&self, user_id: &str) -> bool {
+        self.is_trained_on(user_id) || self.live.person(user_id).is_some_and(|person| !person.said.is_empty())
+    }
+
+    /// Whether the bundle knows a user who is not forgotten.
+    pub fn is_trained_on(&self, user_id: &str) -> bool {
+        self.snapshot.bundle().user_index(user_id).is_some() && !self.is_forgotten(user_id)
+    }
+
+    /// Whether the catalogue has a movie, or had it before it was withdrawn.
+    pub fn knows_movie(&self, movie_id: &str) -> bool {
+        self.snapshot.bundle().movie_index(movie_id).is_some() || self.movie(movie_id).is_ok()
+    }
+
+    /// What ratings are on.
+    pub fn rating_scale(&self) -> RatingScale {
+        self.snapshot.bundle().settings().rating_scale
     }
 
     /// Recommendations for a user, see [`Snapshot::for_user`]. What happened since the bundle counts at once: films are seen, the

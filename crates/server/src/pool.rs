@@ -67,13 +67,13 @@ where
 }
 
 impl Pool {
-    /// Starts `threads` threads (at least one) over a queue of `capacity` that waits at most `deadline`.
-    pub(crate) fn new(threads: usize, capacity: usize, deadline: Duration) -> io::Result<Self> {
+    /// Starts `threads` threads (at least one), called by their `name`, over a queue of `capacity` that waits at most `deadline`.
+    pub(crate) fn new(name: &str, threads: usize, capacity: usize, deadline: Duration) -> io::Result<Self> {
         let shared = Shared { queue: Mutex::default(), work_came: Condvar::new(), capacity, deadline };
         let mut pool = Self { shared: Arc::new(shared), threads: Vec::new() };
         for number in 0..threads.max(1) {
             let shared = Arc::clone(&pool.shared);
-            let builder = std::thread::Builder::new().name(format!("compute-{number}"));
+            let builder = std::thread::Builder::new().name(format!("{name}-{number}"));
             pool.threads.push(builder.spawn(move || shared.work())?);
         }
         Ok(pool)
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn work_is_done_and_a_panic_is_survived() {
-        let pool = Pool::new(1, 8, LONG).unwrap();
+        let pool = Pool::new("test", 1, 8, LONG).unwrap();
         let (sender, results) = channel();
         for number in 0..3 {
             let sender = sender.clone();
@@ -174,7 +174,7 @@ mod tests {
 
     /// A pool of one thread which is held up until the sender is dropped.
     fn held(capacity: usize) -> (Pool, std::sync::mpsc::Sender<()>) {
-        let pool = Pool::new(1, capacity, LONG).unwrap();
+        let pool = Pool::new("test", 1, capacity, LONG).unwrap();
         let (release, gate) = channel::<()>();
         let (started, running) = channel();
         pool.run(

@@ -14,12 +14,15 @@ pub(crate) enum Code {
     RouteNotFound,
     MethodNotAllowed,
     RequestTimeout,
+    IdempotencyMismatch,
     CursorExpired,
     TooLarge,
     UnsupportedMediaType,
     Internal,
     Overloaded,
     NotReady,
+    StorageFull,
+    FeedbackDisabled,
 }
 
 /// One row of the table.
@@ -34,7 +37,7 @@ pub(crate) struct CodeRow {
 }
 
 /// Every code that a route may answer, in the order of [`Code`].
-pub(crate) const CODES: [CodeRow; 14] = [
+pub(crate) const CODES: [CodeRow; 17] = [
     row(Code::InvalidParameter, "invalid_parameter", 400, "A parameter has a value that it cannot have"),
     row(Code::UnknownParameter, "unknown_parameter", 400, "The route does not have this parameter"),
     row(Code::InvalidBody, "invalid_body", 400, "The body is not what the route expects"),
@@ -48,12 +51,25 @@ pub(crate) const CODES: [CodeRow; 14] = [
     row(Code::RouteNotFound, "route_not_found", 404, "There is no such route"),
     row(Code::MethodNotAllowed, "method_not_allowed", 405, "The route does not have this method"),
     row(Code::RequestTimeout, "request_timeout", 408, "The request's body did not arrive in time"),
+    row(
+        Code::IdempotencyMismatch,
+        "idempotency_mismatch",
+        409,
+        "The Idempotency-Key was used before, for another body",
+    ),
     row(Code::CursorExpired, "cursor_expired", 410, "The cursor is too old; begin again without it"),
     row(Code::TooLarge, "too_large", 413, "The request is larger than the server takes"),
     row(Code::UnsupportedMediaType, "unsupported_media_type", 415, "The body must be application/json"),
     row(Code::Internal, "internal", 500, "The server failed; its log knows the request id"),
     row(Code::Overloaded, "overloaded", 503, "The server has more work than it can do; try again shortly"),
     row(Code::NotReady, "not_ready", 503, "The server has no index loaded yet; try again shortly"),
+    row(Code::StorageFull, "storage_full", 503, "The disk is full: reading goes on, nothing can be changed"),
+    row(
+        Code::FeedbackDisabled,
+        "feedback_disabled",
+        503,
+        "The server keeps no log, so nothing can be changed",
+    ),
 ];
 
 const fn row(code: Code, name: &'static str, status: u16, title: &'static str) -> CodeRow {
@@ -127,7 +143,10 @@ impl Problem {
 
     /// Seconds after which another try makes sense.
     pub(crate) fn retry_after_seconds(&self) -> Option<u32> {
-        (self.status() == 503).then_some(1)
+        match self.code {
+            Code::StorageFull | Code::FeedbackDisabled => Some(60),
+            _ => (self.status() == 503).then_some(1),
+        }
     }
 
     /// The problem document.

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 use actix_web::{App, HttpServer, rt, web};
-use cinedex_recommender::{Engine, Followed, RecommendError};
+use cinedex_recommender::{Followed, RecommendError};
 use tokio::sync::oneshot;
 
-use crate::service::{Service, handle};
+use crate::service::{Parts, Service, handle};
 use crate::{ServerError, ServerOptions};
 
 /// How often the pointer to the live bundle is looked at.
@@ -22,20 +22,21 @@ const FOLLOW_EVERY: Duration = Duration::from_millis(500);
 
 /// Serves until the process is told to end (SIGINT or SIGTERM), then lets requests in flight end and returns. It listens at
 /// once; an engine that is still empty is loaded beside, and until then data routes answer `not_ready`. `on_ready` hears the
-/// address that is listened on.
+/// address that is listened on. With a `log`, whose sink is the engine's `hear`, what happens is taken; nothing is answered before the
+/// engine has heard what it had. Without one, what would change something is refused.
 pub fn serve(
-    engine: Arc<Engine>,
+    parts: impl Into<Parts>,
     options: &ServerOptions,
     on_ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ServerError> {
-    run(engine, options, on_ready, Box::pin(told_to_end()))
+    run(parts.into(), options, on_ready, Box::pin(told_to_end()))
 }
 
 /// Starts a server on a thread of its own, for embedding and for tests. It listens when this returns.
-pub fn start(engine: Arc<Engine>, options: &ServerOptions) -> Result<RunningServer, ServerError> {
+pub fn start(parts: impl Into<Parts>, options: &ServerOptions) -> Result<RunningServer, ServerError> {
     let (stop, stopped) = oneshot::channel::<()>();
     let (ready, address) = channel();
-    let options = options.clone();
+    let (parts, options) = (parts.into(), options.clone());
     let announce = move |address| {
         // An error says that nobody waits any more.
         ready.send(address).ok();
@@ -44,7 +45,7 @@ pub fn start(engine: Arc<Engine>, options: &ServerOptions) -> Result<RunningServ
         let stopped = Box::pin(async move {
             stopped.await.ok();
         });
-        run(engine, &options, announce, stopped)
+        run(parts, &options, announce, stopped)
     };
     let thread = std::thread::Builder::new()
         .name("server".to_owned())
@@ -100,13 +101,13 @@ impl Drop for RunningServer {
 type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 fn run(
-    engine: Arc<Engine>,
+    parts: Parts,
     options: &ServerOptions,
     on_ready: impl FnOnce(SocketAddr),
     stop: Stop,
 ) -> Result<(), ServerError> {
     options.validate()?;
-    let service = Service::new(engine, options)
+    let service = Service::new(parts, options)
         .map_err(|source| ServerError::Thread { name: "compute", source })
         .map(Arc::new)?;
     let follower = Follower::start(Arc::clone(&service))?;
@@ -200,6 +201,7 @@ fn follow(service: &Service, stopped: &Receiver<()>) {
             service.metrics.swaps.inc();
             announce(service);
         }
+        service.replay();
         match stopped.recv_timeout(FOLLOW_EVERY) {
             Err(RecvTimeoutError::Timeout) => {}
             Ok(()) | Err(RecvTimeoutError::Disconnected) => return,

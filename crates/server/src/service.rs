@@ -5,6 +5,7 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -12,14 +13,15 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
-use cinedex_recommender::{Engine, PlaceRequest, PopularRequest, Snapshot};
+use cinedex_feedback::Log;
+use cinedex_recommender::{Engine, PlaceRequest, PopularRequest, View};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use crate::body::read_body;
 use crate::cache::{Encoded, Flight, Outcome, ResponseCache};
-use crate::cursor::Cursor;
 use crate::docs;
+use crate::live::{Change, idempotency_key};
 use crate::metrics::{Metrics, UNMATCHED};
 use crate::openapi;
 use crate::options::ServerOptions;
@@ -30,12 +32,32 @@ use crate::request_id::RequestIds;
 use crate::respond::{Asked, List, encode, refusal};
 use crate::routes::{Answer, Found, Operation, Route, find};
 
+/// What a server is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// What answers.
+    pub engine: Arc<Engine>,
+    /// Where what happens is kept; its sink is the engine's `hear`. Without it what would change something is refused.
+    pub log: Option<Arc<Log>>,
+}
+
+impl From<Arc<Engine>> for Parts {
+    fn from(engine: Arc<Engine>) -> Self {
+        Self { engine, log: None }
+    }
+}
+
 /// Everything that requests share.
 pub(crate) struct Service {
     pub(crate) engine: Arc<Engine>,
+    pub(crate) log: Option<Arc<Log>>,
+    /// Whether the engine has heard all that the log had when the server started.
+    pub(crate) heard: AtomicBool,
     pub(crate) metrics: Metrics,
     pub(crate) options: ServerOptions,
     pub(crate) pool: Pool,
+    /// Threads that wait for the log.
+    pub(crate) writers: Pool,
     pub(crate) cache: Arc<ResponseCache>,
     request_ids: RequestIds,
     openapi: Arc<Encoded>,
@@ -43,12 +65,15 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn new(engine: Arc<Engine>, options: &ServerOptions) -> std::io::Result<Self> {
+    pub(crate) fn new(parts: Parts, options: &ServerOptions) -> std::io::Result<Self> {
         let deadline = Duration::from_millis(options.deadline_ms);
         Ok(Self {
-            engine,
+            engine: parts.engine,
+            heard: AtomicBool::new(parts.log.is_none()),
+            log: parts.log,
             metrics: Metrics::new(),
-            pool: Pool::new(options.compute_threads, options.queue_length, deadline)?,
+            pool: Pool::new("compute", options.compute_threads, options.queue_length, deadline)?,
+            writers: Pool::new("write", options.write_threads, options.queue_length, deadline)?,
             cache: Arc::new(ResponseCache::new(options.cache_bytes, options.cache_ttl_seconds)),
             request_ids: RequestIds::new(),
             openapi: Arc::new(Encoded::new(openapi::document())),
@@ -95,6 +120,11 @@ impl Service {
         } else {
             Bytes::new()
         };
+        if route.is_change() {
+            let idempotency_key = idempotency_key(request.headers())?;
+            let change = Change { operation: route.operation, id, body, idempotency_key };
+            return self.change(change, deadline).await;
+        }
         if route.operation == Operation::Batch {
             return self.batch(body, request_id, deadline).await;
         }
@@ -110,9 +140,9 @@ impl Service {
             Operation::OpenApi => Ok(Arc::clone(&self.openapi)),
             Operation::Docs => Ok(self.docs(request)),
             Operation::Movie => {
-                let snapshot = self.live()?;
+                let view = self.live()?;
                 let refused = |error| refusal(error, Operation::Movie, &parameters.filter);
-                let answer = snapshot.movie(&id).map_err(refused)?;
+                let answer = view.movie(&id).map_err(refused)?;
                 Ok(Arc::new(Encoded::new(encode(&answer)?)))
             }
             _ => {
@@ -125,15 +155,26 @@ impl Service {
 
     /// A list, from the cache or computed; a later page from the snapshot on which it began.
     async fn list(self: &Arc<Self>, mut list: List) -> Outcome {
-        let snapshot = self.snapshot_for(self.live()?, &mut list.asked)?;
+        if list.asked.operation == Operation::History {
+            let (service, (sender, answer)) = (Arc::clone(self), oneshot::channel());
+            self.admit(
+                &self.pool,
+                move || service.history(&list.asked),
+                move |outcome| {
+                    sender.send(outcome).ok();
+                },
+            );
+            return answer.await.unwrap_or_else(|_| Err(Problem::internal()));
+        }
+        let view = self.view_for(self.live()?, &mut list)?;
         if list.asked.operation == Operation::ForHistory {
             let (sender, answer) = oneshot::channel();
-            self.compute(snapshot, list.asked, move |outcome| {
+            self.compute(view, list.asked, move |outcome| {
                 sender.send(outcome).ok();
             });
             return answer.await.unwrap_or_else(|_| Err(Problem::internal()));
         }
-        let key = list.page_key(&snapshot);
+        let key = list.page_key(&view);
         let asked = list.asked;
         if let Some(encoded) = self.cache.get(&key) {
             self.metrics.cache_hits.inc();
@@ -146,58 +187,27 @@ impl Service {
             }
             Flight::Lead(landing, answer) => {
                 self.metrics.cache_misses.inc();
-                self.compute(snapshot, asked, move |outcome| landing.land(&outcome));
+                self.compute(view, asked, move |outcome| landing.land(&outcome));
                 answer
             }
         };
         answer.await.unwrap_or_else(|_| Err(Problem::internal()))
     }
 
-    /// The snapshot that a list is answered from: the live one, or that on which the first page was.
-    pub(crate) fn snapshot_for(
-        &self,
-        live: Arc<Snapshot>,
-        asked: &mut Asked,
-    ) -> Result<Arc<Snapshot>, Problem> {
-        let Some(text) = asked.parameters.cursor.take() else { return Ok(live) };
-        let refused = |why| Problem::field(Code::InvalidParameter, "cursor", why);
-        let cursor = Cursor::decode(&text).map_err(|_| refused("not a cursor that this server gave"))?;
-        if cursor.request != asked.request {
-            return Err(refused("it belongs to a request with other parameters"));
-        }
-        let expired = || Problem::new(Code::CursorExpired, "begin again without the cursor");
-        if cursor.is_expired(asked.now) {
-            return Err(expired());
-        }
-        // Rows of movies and users are 32 bits wide.
-        asked.offset = cursor.offset.min(u32::MAX.into()) as usize;
-        asked.first_page = usize::from(cursor.first_page);
-        asked.moved = cursor.stamp != asked.stamp;
-        asked.shown = cursor.shown;
-        if asked.moved && asked.shown.len() != asked.offset {
-            return Err(expired());
-        }
-        self.engine.snapshot_of(&cursor.version).ok_or_else(expired)
-    }
-
     /// Computes on the pool; `done` hears the outcome on one of its threads, or at once on this one.
-    fn compute(
-        self: &Arc<Self>,
-        snapshot: Arc<Snapshot>,
-        asked: Asked,
-        done: impl FnOnce(Outcome) + Send + 'static,
-    ) {
-        self.admit(move || asked.answer(&snapshot).map(|body| Arc::new(Encoded::new(body))), done);
+    fn compute(self: &Arc<Self>, view: View, asked: Asked, done: impl FnOnce(Outcome) + Send + 'static) {
+        self.admit(&self.pool, move || asked.answer(&view).map(|body| Arc::new(Encoded::new(body))), done);
     }
 
-    /// Runs work on the pool; `done` hears the outcome on one of its threads, or at once on this one.
+    /// Runs work on a pool; `done` hears the outcome on one of its threads, or at once on this one.
     pub(crate) fn admit(
         self: &Arc<Self>,
+        pool: &Pool,
         work: impl FnOnce() -> Outcome + Send + 'static,
         done: impl FnOnce(Outcome) + Send + 'static,
     ) {
         let service = Arc::clone(self);
-        self.pool.run(work, move |result| {
+        pool.run(work, move |result| {
             done(result.unwrap_or_else(|undone| match undone {
                 Undone::Full | Undone::Late => {
                     service.metrics.refused.inc();
@@ -209,10 +219,6 @@ impl Service {
                 }
             }));
         });
-    }
-
-    pub(crate) fn live(&self) -> Result<Arc<Snapshot>, Problem> {
-        self.engine.snapshot().map_err(|_| Problem::not_ready())
     }
 
     /// The page with the address that the client knows this server by, and a film of the live catalogue.
@@ -234,7 +240,8 @@ impl Service {
             movies: usize,
             users: usize,
         }
-        let snapshot = self.live()?;
+        let view = self.live()?;
+        let snapshot = view.snapshot();
         let ready = Ready {
             status: "ready",
             index_version: snapshot.version(),

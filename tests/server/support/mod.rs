@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -11,12 +12,13 @@ use cinedex_domain::{
     BlendSettings, FoldInSettings, Location, Metric, ModelSettings, Movie, MovieId, PreferencePolicy,
     RatingScale, UserId, silent,
 };
+use cinedex_feedback::{Log, LogOptions};
 use cinedex_index::{
     BuildOptions, BundleInput, Histories, IndexRoot, Place, PlacePopularity, Provenance, SpreadInput, build,
 };
 use cinedex_model::TasteMoments;
 use cinedex_recommender::{Engine, EngineOptions};
-use cinedex_server::{RunningServer, ServerOptions, start};
+use cinedex_server::{Parts, RunningServer, ServerOptions, start};
 use cinedex_vectors::{Csr, Matrix};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -52,8 +54,15 @@ pub fn world_with(options: &ServerOptions, engine_options: EngineOptions) -> Wor
     let directory = tempfile::tempdir().unwrap();
     let root = IndexRoot::new(directory.path());
     publish(&root, 0.5, true);
-    let engine = Engine::open(root.clone(), engine_options).unwrap();
-    World { server: start(Arc::new(engine), options).unwrap(), root, _directory: directory }
+    let engine = Arc::new(Engine::open(root.clone(), engine_options).unwrap());
+    let log = log(&directory.path().join("feedback"), &engine);
+    World { server: start(Parts { engine, log: Some(log) }, options).unwrap(), root, _directory: directory }
+}
+
+/// A log that the engine hears.
+fn log(folder: &Path, engine: &Arc<Engine>) -> Arc<Log> {
+    let hearing = Arc::clone(engine);
+    Arc::new(Log::open(folder, &LogOptions::default(), move |logged| hearing.hear(logged)).unwrap().log)
 }
 
 /// A server that has no index yet.

@@ -1,11 +1,13 @@
 //! `cinedex serve`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
+use cinedex_feedback::{Log, LogOptions, Opened};
 use cinedex_index::IndexRoot;
 use cinedex_recommender::{Engine, EngineOptions};
-use cinedex_server::ServerOptions;
+use cinedex_server::{Parts, ServerOptions};
 
 use super::Context;
 use crate::arguments::ServeArguments;
@@ -17,20 +19,38 @@ pub(super) fn run(context: Context, flags: &ServeArguments) -> Result<()> {
     if flags.print_config {
         return print(&configuration, context.json);
     }
+    configuration.serve.validate()?;
     let engine = Arc::new(Engine::new(IndexRoot::new(&configuration.indexes), EngineOptions::default()));
-    serve(engine, &configuration.serve, |address| {
+    let log = if flags.read_only { None } else { Some(open_log(&configuration.feedback, &engine)?) };
+    serve(engine, log, &configuration.serve, |address| {
         terminal::note(&format!("cinedex serves {} on http://{address}", configuration.indexes.display()));
         terminal::note(&format!("documentation of the API: http://{address}/docs"));
     })
 }
 
+/// Opens the log of what happens while serving; the engine hears of everything that is new in it.
+pub(super) fn open_log(folder: &Path, engine: &Arc<Engine>) -> Result<Arc<Log>> {
+    let hearing = Arc::clone(engine);
+    let Opened { log, cut, .. } =
+        Log::open(folder, &LogOptions::default(), move |logged| hearing.hear(logged))?;
+    if let Some(cut) = cut {
+        let (bytes, path, after) = (cut.bytes, cut.path.display(), cut.after);
+        terminal::note(&format!(
+            "the log was cut after position {after}: {bytes} bytes of {path} were not whole"
+        ));
+        tracing::warn!(bytes, after, within = cut.within, "log cut to its last good record");
+    }
+    Ok(Arc::new(log))
+}
+
 /// Serves until a signal asks it to stop.
 pub(super) fn serve(
     engine: Arc<Engine>,
+    log: Option<Arc<Log>>,
     options: &ServerOptions,
     on_ready: impl FnOnce(std::net::SocketAddr),
 ) -> Result<()> {
-    cinedex_server::serve(engine, options, on_ready)?;
+    cinedex_server::serve(Parts { engine, log }, options, on_ready)?;
     Ok(())
 }
 

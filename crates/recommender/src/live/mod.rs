@@ -191,6 +191,11 @@ impl Live {
         self.people.has_forgotten()
     }
 
+    /// How many were ever forgotten.
+    pub(crate) fn forgotten_count(&self) -> usize {
+        self.people.forgotten_count()
+    }
+
     /// Counts by place.
     pub(crate) fn places(&self) -> RwLockReadGuard<'_, Places> {
         self.places.read().unwrap_or_else(PoisonError::into_inner)
