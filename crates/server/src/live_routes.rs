@@ -3,8 +3,10 @@
 
 use serde_json::{Value, json};
 
+use crate::admin_routes::REBUILD_FIELDS;
 use crate::batch::MAX_REQUESTS;
 use crate::body::MAX_HISTORY;
+use crate::keys::Scope;
 use crate::problem::Code;
 use crate::routes::{Answer, Method, Operation, Route};
 
@@ -48,6 +50,7 @@ pub(crate) fn fields(operation: Operation) -> &'static [Field] {
     match operation {
         Operation::ForHistory => &[HISTORY],
         Operation::Batch => &[REQUESTS],
+        Operation::Rebuild => REBUILD_FIELDS,
         _ => &[],
     }
 }
@@ -57,6 +60,7 @@ pub(crate) const BATCH: Route = Route {
     method: Method::Post,
     pattern: "/v1/batch",
     name: "batch",
+    scope: Some(Scope::Read),
     summary: "Many read requests in one",
     description: "Each has a status and a body of its own, in the order of the requests: one that fails leaves the others as \
                   they are. All are answered from one index, but for pages that a cursor continues on an older one. What \
