@@ -3,9 +3,11 @@
 
 use serde_json::{Value, json};
 
+use crate::admin_routes::REBUILD_FIELDS;
 use crate::batch::MAX_REQUESTS;
 use crate::body::MAX_HISTORY;
 use crate::interactions::MAX_INTERACTIONS;
+use crate::keys::Scope;
 use crate::problem::Code;
 use crate::routes::{Answer, FILTERS, LIST_CODES, Method, Operation, PAGE, PLACE, Route, USER};
 
@@ -123,6 +125,7 @@ pub(crate) fn fields(operation: Operation) -> &'static [Field] {
         Operation::Batch => &[REQUESTS],
         Operation::Interactions => &[INTERACTION_LIST],
         Operation::PutMovie => MOVIE_FIELDS,
+        Operation::Rebuild => REBUILD_FIELDS,
         _ => &[],
     }
 }
@@ -132,6 +135,7 @@ pub(crate) const BATCH: Route = Route {
     method: Method::Post,
     pattern: "/v1/batch",
     name: "batch",
+    scope: Some(Scope::Read),
     summary: "Many read requests in one",
     description: "Each has a status and a body of its own, in the order of the requests: one that fails leaves the others as \
                   they are. All are answered from one index, but for pages that a cursor continues on an older one. What \
@@ -146,6 +150,7 @@ pub(crate) const INTERACTIONS: Route = Route {
     method: Method::Post,
     pattern: "/v1/interactions",
     name: "post_interactions",
+    scope: Some(Scope::Write),
     summary: "What people did with films",
     description: "One object, or `interactions`, a list of at most 10,000 of them: all are taken or, if one is wrong, none. They are \
                   on disk before the answer comes, and the next answer for the user knows of them. What is sent again counts \
@@ -170,6 +175,7 @@ pub(crate) const HISTORY_OF_USER: Route = Route {
     method: Method::Get,
     pattern: "/v1/users/{user_id}/history",
     name: "user_history",
+    scope: Some(Scope::Read),
     summary: "What a user did",
     description: "What came in while serving, the latest first, as far back as the log goes; nothing from before the user was \
                   forgotten. What the index was trained on is not told again.",
@@ -183,6 +189,7 @@ pub(crate) const FORGET: Route = Route {
     method: Method::Delete,
     pattern: "/v1/users/{user_id}",
     name: "forget_user",
+    scope: Some(Scope::Write),
     summary: "Forget a user",
     description: "Everything that is known of the user up to now is hidden at once and for good: in answers, from like-minded \
                   people, in the history, in exports and in training, also after a restart and on an older index. What comes \
@@ -197,6 +204,7 @@ pub(crate) const TRENDING: Route = Route {
     method: Method::Get,
     pattern: "/v1/trending",
     name: "trending_movies",
+    scope: Some(Scope::Read),
     summary: "What is rising in a place",
     description: "What happens there more often now than its own past and the place around it lead to expect; a few clicks are no \
                   trend. `location` says which place answered, on how many events.",
@@ -210,6 +218,7 @@ pub(crate) const PUT_MOVIE: Route = Route {
     method: Method::Put,
     pattern: "/v1/movies/{movie_id}",
     name: "put_movie",
+    scope: Some(Scope::Write),
     summary: "Add or change a film",
     description: "All facts of it: what is left out is unknown from then on. It is found at once, and learned of with the next \
                   rebuild. A film that was withdrawn is back.",
@@ -223,6 +232,7 @@ pub(crate) const WITHDRAW_MOVIE: Route = Route {
     method: Method::Delete,
     pattern: "/v1/movies/{movie_id}",
     name: "withdraw_movie",
+    scope: Some(Scope::Write),
     summary: "Withdraw a film",
     description: "It is in no answer from then on, until it is put again.",
     parameters: &[],

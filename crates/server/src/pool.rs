@@ -67,7 +67,8 @@ where
 }
 
 impl Pool {
-    /// Starts `threads` threads (at least one), called by their `name`, over a queue of `capacity` that waits at most `deadline`.
+    /// Starts `threads` threads (at least one), called `name` and a number, over a queue of `capacity` that waits at most
+    /// `deadline`.
     pub(crate) fn new(name: &str, threads: usize, capacity: usize, deadline: Duration) -> io::Result<Self> {
         let shared = Shared { queue: Mutex::default(), work_came: Condvar::new(), capacity, deadline };
         let mut pool = Self { shared: Arc::new(shared), threads: Vec::new() };
@@ -86,6 +87,11 @@ impl Pool {
         done: impl FnOnce(Result<T, Undone>) + Send + 'static,
     ) {
         self.queue(self.shared.deadline, Box::new(Task { work, done }));
+    }
+
+    /// How much waits.
+    pub(crate) fn waiting(&self) -> usize {
+        self.shared.lock().jobs.len()
     }
 
     fn queue(&self, deadline: Duration, task: Box<dyn Job>) {

@@ -1,8 +1,9 @@
 //! The one table of routes and parameters, from which requests are routed and read, and the OpenAPI document, the
 //! documentation page and the metrics are made.
 
-use crate::live_routes;
+use crate::keys::Scope;
 use crate::problem::Code;
+use crate::{admin_routes, live_routes};
 
 /// What a route does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,6 +22,15 @@ pub(crate) enum Operation {
     PutMovie,
     WithdrawMovie,
     Batch,
+    Rebuild,
+    Versions,
+    Activate,
+    Remove,
+    Tasks,
+    Task,
+    Cancel,
+    ClearCache,
+    Audit,
     Live,
     Ready,
     Metrics,
@@ -80,8 +90,17 @@ pub(crate) struct Parameter {
 pub(crate) enum Answer {
     /// JSON of this schema of the OpenAPI document.
     Json(&'static str),
+    /// The same with status 202 and the `location` of what goes on.
+    Accepted(&'static str),
     /// Text of this media type.
     Text(&'static str),
+}
+
+impl Answer {
+    /// The status that goes with it.
+    pub(crate) fn status(self) -> u16 {
+        if matches!(self, Self::Accepted(_)) { 202 } else { 200 }
+    }
 }
 
 /// One row of the table.
@@ -92,6 +111,8 @@ pub(crate) struct Route {
     /// Segments between slashes; one in braces stands for an id.
     pub(crate) pattern: &'static str,
     pub(crate) name: &'static str,
+    /// The scope that a key must have; none for what tells nothing that is not public.
+    pub(crate) scope: Option<Scope>,
     pub(crate) summary: &'static str,
     pub(crate) description: &'static str,
     pub(crate) parameters: &'static [&'static [Parameter]],
@@ -103,6 +124,9 @@ pub(crate) struct Route {
 /// What any route may answer: a request too large, a failure, no room.
 pub(crate) const COMMON_CODES: [Code; 4] =
     [Code::UnknownParameter, Code::TooLarge, Code::Internal, Code::Overloaded];
+
+/// What a route with a scope may answer, and the last what only one for operators may.
+const SCOPE_CODES: [Code; 4] = [Code::Unauthorized, Code::Forbidden, Code::RateLimited, Code::AdminDisabled];
 
 /// What is answered where no route is, or not with that method.
 pub(crate) const UNROUTED_CODES: [Code; 2] = [Code::RouteNotFound, Code::MethodNotAllowed];
@@ -123,18 +147,31 @@ impl Route {
     }
 
     pub(crate) fn has_body(&self) -> bool {
-        matches!(self.method, Method::Post | Method::Put)
+        let bodiless = matches!(self.operation, Operation::Activate | Operation::ClearCache);
+        matches!(self.method, Method::Post | Method::Put) && !bodiless
+    }
+
+    /// Whether who calls it is written down: what an operator changes, and what others put or delete.
+    pub(crate) fn is_audited(&self) -> bool {
+        let changes = self.method != Method::Get;
+        let replaces = matches!(self.method, Method::Put | Method::Delete);
+        replaces || (changes && self.scope == Some(Scope::Admin))
     }
 
     /// Whether the same question may have the same answer again, so that it goes out with an `ETag`.
     pub(crate) fn is_tagged(&self) -> bool {
         let transient = matches!(self.operation, Operation::Live | Operation::Ready | Operation::Metrics);
-        self.method == Method::Get && !transient
+        self.method == Method::Get && !transient && self.scope != Some(Scope::Admin)
     }
 
     /// All codes that it may answer.
     pub(crate) fn all_codes(&self) -> impl Iterator<Item = Code> {
-        self.codes.iter().copied().chain(COMMON_CODES)
+        let limited: &[Code] = match self.scope {
+            None => &[],
+            Some(Scope::Read | Scope::Write) => &SCOPE_CODES[..3],
+            Some(Scope::Admin) => &SCOPE_CODES,
+        };
+        self.codes.iter().copied().chain(COMMON_CODES).chain(limited.iter().copied())
     }
 }
 
@@ -213,12 +250,13 @@ const HISTORY_CODES: &[Code] = &[
 ];
 
 /// Every route.
-pub(crate) static ROUTES: [Route; 19] = [
+pub(crate) static ROUTES: [Route; 28] = [
     Route {
         operation: Operation::Search,
         method: Method::Get,
         pattern: "/v1/movies",
         name: "search_movies",
+        scope: Some(Scope::Read),
         summary: "Movies by title",
         description: "Whole titles first, then beginnings of titles, then all words, then beginnings of words, then \
                       misspelt ones; within each by popularity.",
@@ -231,6 +269,7 @@ pub(crate) static ROUTES: [Route; 19] = [
         method: Method::Get,
         pattern: "/v1/movies/{movie_id}",
         name: "get_movie",
+        scope: Some(Scope::Read),
         summary: "One movie",
         description: "Everything that is known of it.",
         parameters: &[],
@@ -242,6 +281,7 @@ pub(crate) static ROUTES: [Route; 19] = [
         method: Method::Get,
         pattern: "/v1/movies/{movie_id}/similar",
         name: "similar_movies",
+        scope: Some(Scope::Read),
         summary: "Movies similar to one",
         description: "By cosine of embeddings. Movies without an embedding come last, by genre and popularity, with a \
                       score of -1.",
@@ -254,6 +294,7 @@ pub(crate) static ROUTES: [Route; 19] = [
         method: Method::Get,
         pattern: "/v1/users/{user_id}/recommendations",
         name: "recommend_for_user",
+        scope: Some(Scope::Read),
         summary: "Movies for a user",
         description: "An unknown user is answered as a new one: by what is popular in the place.",
         parameters: &[PAGE, PLACE, TASTE, FILTERS],
@@ -265,6 +306,7 @@ pub(crate) static ROUTES: [Route; 19] = [
         method: Method::Post,
         pattern: "/v1/recommendations",
         name: "recommend_for_history",
+        scope: Some(Scope::Read),
         summary: "Movies for a history that the request carries",
         description: "Nothing is stored. Movies that the catalogue does not have are left out and listed in \
                       `unknown_movies`. A kind left out is a rating where there is a value, else a like. It is one list \
@@ -278,6 +320,7 @@ pub(crate) static ROUTES: [Route; 19] = [
         method: Method::Get,
         pattern: "/v1/users/{user_id}/neighbors",
         name: "user_neighbors",
+        scope: Some(Scope::Read),
         summary: "People of like taste",
         description: "By cosine of embeddings, from 1 (the same taste) to -1; the user is left out, as is everybody without an \
                       embedding. `strategy` says what was compared: `personalized` is the user's own embedding, `folded_in` \
@@ -293,6 +336,7 @@ pub(crate) static ROUTES: [Route; 19] = [
         method: Method::Get,
         pattern: "/v1/popular",
         name: "popular_movies",
+        scope: Some(Scope::Read),
         summary: "What is popular in a place",
         description: "By the place's rates, what happens while serving included, shrunk towards those of the place around it; `location` says which place \
                       answered, on how many events.",
@@ -307,11 +351,21 @@ pub(crate) static ROUTES: [Route; 19] = [
     live_routes::PUT_MOVIE,
     live_routes::WITHDRAW_MOVIE,
     live_routes::BATCH,
+    admin_routes::REBUILD,
+    admin_routes::VERSIONS,
+    admin_routes::ACTIVATE_VERSION,
+    admin_routes::REMOVE_VERSION,
+    admin_routes::TASKS,
+    admin_routes::TASK,
+    admin_routes::CANCEL,
+    admin_routes::CLEAR_CACHE,
+    admin_routes::AUDIT,
     Route {
         operation: Operation::Live,
         method: Method::Get,
         pattern: "/livez",
         name: "live",
+        scope: None,
         summary: "Whether the process lives",
         description: "200 as long as it answers at all.",
         parameters: &[],
@@ -323,17 +377,19 @@ pub(crate) static ROUTES: [Route; 19] = [
         method: Method::Get,
         pattern: "/readyz",
         name: "ready",
+        scope: None,
         summary: "Whether an index is loaded",
-        description: "503 until then.",
+        description: "503 until then, and again once the server has been told to stop.",
         parameters: &[],
         answer: Answer::Json("Health"),
-        codes: &[Code::NotReady],
+        codes: &[Code::NotReady, Code::Draining],
     },
     Route {
         operation: Operation::Metrics,
         method: Method::Get,
         pattern: "/metrics",
         name: "metrics",
+        scope: Some(Scope::Read),
         summary: "Figures for monitoring",
         description: "OpenMetrics text.",
         parameters: &[],
@@ -345,6 +401,7 @@ pub(crate) static ROUTES: [Route; 19] = [
         method: Method::Get,
         pattern: "/openapi.json",
         name: "openapi",
+        scope: None,
         summary: "This description",
         description: "OpenAPI 3.1.",
         parameters: &[],
@@ -356,6 +413,7 @@ pub(crate) static ROUTES: [Route; 19] = [
         method: Method::Get,
         pattern: "/docs",
         name: "docs",
+        scope: None,
         summary: "This description for people",
         description: "One page without anything fetched from elsewhere.",
         parameters: &[],

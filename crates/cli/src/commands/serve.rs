@@ -23,8 +23,9 @@ pub(super) fn run(context: Context, flags: &ServeArguments) -> Result<()> {
     let engine = Arc::new(Engine::new(IndexRoot::new(&configuration.indexes), EngineOptions::default()));
     let log = if flags.read_only { None } else { Some(open_log(&configuration.feedback, &engine)?) };
     serve(engine, log, &configuration.serve, |address| {
-        terminal::note(&format!("cinedex serves {} on http://{address}", configuration.indexes.display()));
-        terminal::note(&format!("documentation of the API: http://{address}/docs"));
+        let (indexes, scheme) = (configuration.indexes.display(), configuration.serve.scheme());
+        terminal::note(&format!("cinedex serves {indexes} on {scheme}://{address}"));
+        terminal::note(&format!("documentation of the API: {scheme}://{address}/docs"));
     })
 }
 
@@ -50,14 +51,15 @@ pub(super) fn serve(
     options: &ServerOptions,
     on_ready: impl FnOnce(std::net::SocketAddr),
 ) -> Result<()> {
-    cinedex_server::serve(Parts { engine, log }, options, on_ready)?;
+    cinedex_server::serve(Parts { engine, log, operations: None }, options, on_ready)?;
     Ok(())
 }
 
-/// Shows the configuration in force.
+/// Shows the configuration in force, without its secrets.
 pub(super) fn print(configuration: &Configuration, json: bool) -> Result<()> {
+    let configuration = configuration.redacted();
     if json {
-        return terminal::print_json(configuration);
+        return terminal::print_json(&configuration);
     }
-    terminal::print(&toml::to_string(configuration)?)
+    terminal::print(&toml::to_string(&configuration)?)
 }
