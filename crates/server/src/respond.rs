@@ -55,7 +55,7 @@ impl List {
             _ => [0, 0],
         };
         let [first, second] = generations.map(u64::to_le_bytes);
-        hash(&[first, second].concat())
+        hash(&[first, second, view.catalogue_generation().to_le_bytes()].concat())
     }
 
     /// What the page is called in the cache.
