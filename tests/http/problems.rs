@@ -119,8 +119,8 @@ fn guarded(place: &Place) -> Served {
 
 /// A body that never comes.
 fn stalled(place: &Place) -> crate::support::client::Answer {
-    let served =
-        Served::spawn(place.command(&["serve", "--bind", "127.0.0.1:0", "--set", "request_timeout_ms=200"]));
+    let settings = ["--read-only", "--set", "request_timeout_ms=200"];
+    let served = Served::spawn(place.command(&[&["serve", "--bind", "127.0.0.1:0"][..], &settings].concat()));
     let head = "POST /v1/recommendations HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
     served.raw(head.as_bytes()).unwrap()
 }

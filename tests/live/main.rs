@@ -4,6 +4,7 @@
 
 mod events;
 mod forgetting;
+mod full;
 mod history;
 mod movies;
 mod refusals;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::client::ids;
+use crate::support::wait_for;
 use crate::world::{Live, did};
 
 #[test]
@@ -77,7 +78,18 @@ fn without_a_log_reads_go_on_and_writes_are_refused() {
 fn two_servers_do_not_share_a_log() {
     let world = Live::new();
     let served = world.serve();
-    let second = world.place.run(&["serve", "--bind", "127.0.0.1:0"]);
+    let at_once = ["--set", "drain_seconds=0", "--set", "shutdown_seconds=0"];
+    let second = world.place.run(&[&["serve", "--bind", "127.0.0.1:0"][..], &at_once].concat());
     second.refused(&["data/feedback", "in use"]);
     served.interact(&did("u", 1, "like"));
+    // One that is about to end is waited for.
+    let third = std::thread::scope(|scope| {
+        let third = scope.spawn(|| world.serve());
+        wait_for("an acknowledged event more", || {
+            (served.interact(&did("u", 2, "like")) == (1, 0)).then_some(())
+        });
+        drop(served);
+        third.join().unwrap()
+    });
+    assert_eq!(ids(&third.json("/v1/users/u/history")), ["2", "1"]);
 }

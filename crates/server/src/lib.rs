@@ -43,6 +43,7 @@ mod interactions;
 mod keys;
 mod limiter;
 mod live;
+mod live_metrics;
 mod live_routes;
 mod live_schemas;
 mod metrics;

@@ -145,6 +145,7 @@ impl Service {
             return encode(&json!({"accepted": 0, "duplicates": 0}));
         }
         let taken = log.append(posted.events, idempotency).map_err(failed)?;
+        self.metrics.live.count(&taken);
         encode(&json!({"accepted": taken.accepted, "duplicates": taken.duplicates}))
     }
 

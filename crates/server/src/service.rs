@@ -298,6 +298,7 @@ impl Service {
             is_draining: self.is_draining(),
             keys: self.access.keys.len() as u64,
         });
+        self.metrics.live.set(self.log.as_ref().map(|log| log.status()), self.engine.live().status());
         self.metrics.encode()
     }
 
