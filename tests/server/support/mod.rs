@@ -31,7 +31,7 @@ pub const USERS: usize = 30;
 pub struct World {
     pub server: RunningServer,
     pub root: IndexRoot,
-    _directory: TempDir,
+    pub directory: TempDir,
 }
 
 pub fn options() -> ServerOptions {
@@ -66,7 +66,7 @@ pub fn operated_world(
     publish(&root, 0.5, true);
     let engine = Arc::new(Engine::open(root.clone(), engine_options).unwrap());
     let parts = Parts { operations: operations(&root), ..Parts::from(engine) };
-    World { server: start(parts, options).unwrap(), root, _directory: directory }
+    World { server: start(parts, options).unwrap(), root, directory }
 }
 
 /// A server that has no index yet.
@@ -74,7 +74,7 @@ pub fn empty_world() -> World {
     let directory = tempfile::tempdir().unwrap();
     let root = IndexRoot::new(directory.path());
     let engine = Engine::new(root.clone(), EngineOptions::default());
-    World { server: start(Arc::new(engine), &options()).unwrap(), root, _directory: directory }
+    World { server: start(Arc::new(engine), &options()).unwrap(), root, directory }
 }
 
 /// Builds a bundle and makes it live.
