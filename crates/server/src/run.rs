@@ -115,6 +115,8 @@ fn run(
     options.validate()?;
     let certificate = Certificate::open(options)?.map(Arc::new);
     let service = Arc::new(Service::new(parts, options)?);
+    // An engine that came with a bundle answers from the first request on.
+    service.replay();
     let follower = Follower::start(Arc::clone(&service), certificate.clone())?;
     let result = rt::System::new().block_on(listen(service, certificate.as_deref(), on_ready, stop));
     follower.stop();

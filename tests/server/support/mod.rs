@@ -33,7 +33,7 @@ pub const USERS: usize = 30;
 pub struct World {
     pub server: RunningServer,
     pub root: IndexRoot,
-    _directory: TempDir,
+    pub directory: TempDir,
 }
 
 pub fn options() -> ServerOptions {
@@ -69,7 +69,7 @@ pub fn operated_world(
     let engine = Arc::new(Engine::open(root.clone(), engine_options).unwrap());
     let log = log(&directory.path().join("feedback"), &engine);
     let parts = Parts { operations: operations(&root), log: Some(log), engine };
-    World { server: start(parts, options).unwrap(), root, _directory: directory }
+    World { server: start(parts, options).unwrap(), root, directory }
 }
 
 /// A log that the engine hears.
@@ -83,7 +83,7 @@ pub fn empty_world() -> World {
     let directory = tempfile::tempdir().unwrap();
     let root = IndexRoot::new(directory.path());
     let engine = Engine::new(root.clone(), EngineOptions::default());
-    World { server: start(Arc::new(engine), &options()).unwrap(), root, _directory: directory }
+    World { server: start(Arc::new(engine), &options()).unwrap(), root, directory }
 }
 
 /// Builds a bundle and makes it live.
