@@ -15,10 +15,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("model", &["domain", "storage", "vectors"]),
     ("index", &["domain", "storage", "vectors"]),
     ("feedback", &["domain"]),
-    ("recommender", &["domain", "index", "model", "vectors"]),
+    ("recommender", &["domain", "feedback", "index", "model", "vectors"]),
     ("pipeline", &["dataset", "domain", "index", "model", "recommender", "vectors"]),
-    ("server", &["domain", "recommender"]),
-    ("cli", &["dataset", "domain", "index", "model", "pipeline", "recommender", "server", "storage"]),
+    ("server", &["domain", "feedback", "recommender"]),
+    (
+        "cli",
+        &["dataset", "domain", "feedback", "index", "model", "pipeline", "recommender", "server", "storage"],
+    ),
 ];
 
 /// Third-party crates and the only crates of ours that may name them outside tests.

@@ -22,6 +22,8 @@ pub(crate) struct Configuration {
     pub(crate) data: PathBuf,
     /// Folder of bundles (`CINEDEX_INDEXES`).
     pub(crate) indexes: PathBuf,
+    /// Folder of the log of what happens while serving (`CINEDEX_FEEDBACK`); if empty, `feedback` in the folder of data.
+    pub(crate) feedback: PathBuf,
     /// What interactions mean to training: weights by kind of interaction and by age.
     pub(crate) preference: PreferencePolicy,
     /// How to serve; `CINEDEX_` and a field's name in upper case is its environment variable.
@@ -33,6 +35,7 @@ impl Default for Configuration {
         Self {
             data: "data".into(),
             indexes: "indexes".into(),
+            feedback: PathBuf::new(),
             preference: PreferencePolicy::default(),
             serve: ServerOptions::default(),
         }
@@ -53,7 +56,18 @@ impl Configuration {
         if let Some(indexes) = &arguments.indexes {
             configuration.indexes.clone_from(indexes);
         }
+        if let Some(feedback) = &arguments.feedback {
+            configuration.feedback.clone_from(feedback);
+        }
+        if configuration.feedback.as_os_str().is_empty() {
+            configuration.feedback = configuration.data.join("feedback");
+        }
         Ok(configuration)
+    }
+
+    /// The same, with a word in place of each secret: what may be shown.
+    pub(crate) fn redacted(&self) -> Self {
+        Self { serve: self.serve.clone().redacted(), ..self.clone() }
     }
 
     fn from_file(path: &Path) -> Result<Self> {
@@ -86,6 +100,11 @@ impl Configuration {
             if !fields.iter().any(|known| known == field) {
                 bail!("--set {field}: unknown; known are {}", fields.join(", "));
             }
+            if field == "admin_key" {
+                bail!(
+                    "--set admin_key: everybody on this machine could see it; give it by CINEDEX_ADMIN_KEY"
+                );
+            }
             set(&mut table, field, text).with_context(|| format!("--set {setting}"))?;
         }
         if let Some(bind) = flags.bind {
@@ -104,7 +123,7 @@ fn set(table: &mut Table, field: &str, text: &str) -> Result<()> {
     let value = match table.get(field) {
         Some(Value::Integer(_)) => Value::Integer(text.parse().context("a whole number is needed")?),
         Some(Value::Boolean(_)) => Value::Boolean(text.parse().context("true or false is needed")?),
-        _ if field == "bind" => {
+        _ if field == "bind" || (field == "operations_bind" && !text.is_empty()) => {
             let bind: SocketAddr =
                 text.parse().context("an address and a port are needed, 127.0.0.1:8080")?;
             Value::String(bind.to_string())
@@ -156,5 +175,7 @@ mod tests {
         check("wrokers=1", "known are");
         check("workers=many", "whole number");
         check("bind=nowhere", "--set bind=nowhere");
+        check("operations_bind=nowhere", "--set operations_bind=nowhere");
+        check("admin_key=a key that others would see", "CINEDEX_ADMIN_KEY");
     }
 }
