@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("model", &["domain", "storage", "vectors"]),
     ("index", &["domain", "storage", "vectors"]),
     ("recommender", &["domain", "index", "model", "vectors"]),
-    ("pipeline", &["dataset", "domain", "index", "model", "recommender", "vectors"]),
+    ("pipeline", &["dataset", "domain", "index", "model", "recommender", "storage", "vectors"]),
     ("server", &["domain", "recommender"]),
     ("cli", &["dataset", "domain", "index", "model", "pipeline", "recommender", "server", "storage"]),
 ];

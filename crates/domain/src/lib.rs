@@ -23,6 +23,7 @@
 //! ```
 
 mod error;
+mod event;
 mod filter;
 mod id;
 mod interaction;
@@ -34,6 +35,7 @@ mod recency;
 mod settings;
 
 pub use error::DomainError;
+pub use event::Event;
 pub use filter::MovieFilter;
 pub use id::{IdKey, MAX_ID_BYTES, MovieId, MovieIndex, UserId, UserIndex, check_id, compare_ids};
 pub use interaction::{InteractionKind, RatingScale};
