@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dataset", &["domain", "storage"]),
     ("model", &["domain", "storage", "vectors"]),
     ("index", &["domain", "storage", "vectors"]),
+    ("feedback", &["domain"]),
     ("recommender", &["domain", "index", "model", "vectors"]),
     ("pipeline", &["dataset", "domain", "index", "model", "recommender", "storage", "vectors"]),
     ("server", &["domain", "recommender"]),
