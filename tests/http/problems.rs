@@ -1,12 +1,14 @@
 //! Every error is a problem document: each code that the service describes is provoked here, but for its own failure and overload.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::support::Place;
 use crate::support::fixture::ready;
 use crate::support::served::Served;
+use crate::support::wait_for;
 use crate::world::serve;
 
 #[test]
@@ -36,12 +38,30 @@ fn every_code_is_answered_as_described() {
     check(not_ready, 503, "not_ready", None);
     check(waiting.get("/v1/popular"), 503, "not_ready", None);
     check(stalled(&empty), 408, "request_timeout", None);
+    check(waiting.get("/v1/admin/tasks"), 403, "admin_disabled", None);
+    drop(waiting);
+    let guarded = guarded(&empty);
+    check(guarded.get("/v1/admin/tasks"), 401, "unauthorized", None);
+    let reader = [("authorization", "Bearer the-key-of-a-reader")];
+    check(guarded.get_with("/v1/admin/tasks", &reader), 403, "forbidden", None);
+    check(guarded.get_with("/v1/admin/tasks", &reader), 429, "rate_limited", None);
+    let told = Command::new("kill").args(["-TERM", &guarded.process().to_string()]).status().unwrap();
+    assert!(told.success());
+    let draining = wait_for("draining", || {
+        let answer = guarded.get("/readyz");
+        (answer.json()["code"] != "not_ready").then_some(answer)
+    });
+    check(draining, 503, "draining", None);
     let openapi = served.json("/openapi.json");
     let described =
         openapi["components"]["schemas"]["Problem"]["properties"]["code"]["enum"].as_array().unwrap();
     let described: BTreeSet<String> =
         described.iter().map(|code| code.as_str().unwrap().to_owned()).collect();
     seen.extend(["internal", "overloaded"].map(str::to_owned));
+    // Provoked where the operations can be told what to refuse: tests/server/admin.rs.
+    let operators =
+        ["version_not_found", "version_live", "version_unusable", "task_not_found", "task_running"];
+    seen.extend(operators.map(str::to_owned));
     assert_eq!(seen, described, "a code without a test, or one that is not described");
 }
 
@@ -68,6 +88,17 @@ fn unexplained() -> crate::support::client::Answer {
     served.get("/v1/users/1/recommendations?explain=true")
 }
 
+/// A server with keys and limits.
+fn guarded(place: &Place) -> Served {
+    let digest = cinedex_server::hash_key("the-key-of-a-reader");
+    let key = format!("[[key]]\nname = \"app\"\nscope = \"read\"\nsha256 = \"{digest}\"\ncreated = \"\"\n");
+    place.write("keys.toml", key);
+    let settings = ["--set", "rate_limit=1", "--set", "drain_seconds=60"];
+    let mut command = place.command(&[&["serve", "--bind", "127.0.0.1:0"][..], &settings].concat());
+    command.env("CINEDEX_ADMIN_KEY", "the-key-of-the-operator");
+    Served::spawn(command)
+}
+
 /// A body that never comes.
 fn stalled(place: &Place) -> crate::support::client::Answer {
     let served =
@@ -82,6 +113,9 @@ fn every_route_refuses_a_parameter_that_it_does_not_have() {
     let openapi = served.json("/openapi.json");
     let mut checked = 0;
     for (path, operations) in openapi["paths"].as_object().unwrap() {
+        if path.starts_with("/v1/admin/") {
+            continue;
+        }
         let target = path.replace("{movie_id}", "parasite-2019").replace("{user_id}", "42");
         if operations.get("get").is_some() {
             let problem =

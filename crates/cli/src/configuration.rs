@@ -56,6 +56,11 @@ impl Configuration {
         Ok(configuration)
     }
 
+    /// The same, with a word in place of each secret: what may be shown.
+    pub(crate) fn redacted(&self) -> Self {
+        Self { serve: self.serve.clone().redacted(), ..self.clone() }
+    }
+
     fn from_file(path: &Path) -> Result<Self> {
         let text =
             std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -86,6 +91,11 @@ impl Configuration {
             if !fields.iter().any(|known| known == field) {
                 bail!("--set {field}: unknown; known are {}", fields.join(", "));
             }
+            if field == "admin_key" {
+                bail!(
+                    "--set admin_key: everybody on this machine could see it; give it by CINEDEX_ADMIN_KEY"
+                );
+            }
             set(&mut table, field, text).with_context(|| format!("--set {setting}"))?;
         }
         if let Some(bind) = flags.bind {
@@ -104,7 +114,7 @@ fn set(table: &mut Table, field: &str, text: &str) -> Result<()> {
     let value = match table.get(field) {
         Some(Value::Integer(_)) => Value::Integer(text.parse().context("a whole number is needed")?),
         Some(Value::Boolean(_)) => Value::Boolean(text.parse().context("true or false is needed")?),
-        _ if field == "bind" => {
+        _ if field == "bind" || (field == "operations_bind" && !text.is_empty()) => {
             let bind: SocketAddr =
                 text.parse().context("an address and a port are needed, 127.0.0.1:8080")?;
             Value::String(bind.to_string())
@@ -156,5 +166,7 @@ mod tests {
         check("wrokers=1", "known are");
         check("workers=many", "whole number");
         check("bind=nowhere", "--set bind=nowhere");
+        check("operations_bind=nowhere", "--set operations_bind=nowhere");
+        check("admin_key=a key that others would see", "CINEDEX_ADMIN_KEY");
     }
 }

@@ -1,5 +1,5 @@
-//! The body of `POST /v1/recommendations`, read field by field against the table of routes, so that each fault names its
-//! field and nothing of the parser's own words gets out.
+//! Bodies: that of `POST /v1/recommendations`, read field by field against the table of routes, and what the readers of
+//! other bodies share, so that each fault names its field and nothing of the parser's own words gets out.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +15,12 @@ use crate::routes::{Kind, Parameter, Route};
 /// The longest history.
 pub(crate) const MAX_HISTORY: usize = 5_000;
 
-type Object<'a> = BTreeMap<String, &'a RawValue>;
+/// An object of JSON, its values unread.
+pub(crate) type Object<'a> = BTreeMap<String, &'a RawValue>;
 
 /// Reads a body: an object with `history` and the route's parameters, of which repeatable ones may be lists.
 pub(crate) fn read_body(route: &Route, bytes: &[u8]) -> Result<(Parameters, Vec<HistoryItem>), Problem> {
-    let object: Object<'_> = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
+    let object = read_object(bytes, "a history")?;
     let mut history = None;
     let mut reader = Reader::new(route, Code::InvalidBody);
     for (name, value) in object {
@@ -44,6 +45,28 @@ pub(crate) fn read_body(route: &Route, bytes: &[u8]) -> Result<(Parameters, Vec<
     let history =
         history.ok_or_else(|| invalid("history", "missing; a list of {movie_id, kind?, value?}"))?;
     Ok((reader.finish(), history))
+}
+
+/// The object that a body must be, which has `what`.
+pub(crate) fn read_object<'a>(bytes: &'a [u8], what: &str) -> Result<Object<'a>, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let detail = if error.is_data() {
+            format!("the body must be a JSON object with {what}")
+        } else {
+            format!("the body is not JSON, at line {} column {}", error.line(), error.column())
+        };
+        Problem::new(Code::InvalidBody, detail)
+    })
+}
+
+/// A value of one type; nothing is told of why it is not.
+pub(crate) fn parse<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Option<T> {
+    serde_json::from_str(value.get()).ok()
+}
+
+/// A field of a body that is wrong.
+pub(crate) fn invalid(field: &str, detail: &str) -> Problem {
+    Problem::field(Code::InvalidBody, field, detail)
 }
 
 fn read_history(value: &RawValue) -> Result<Vec<HistoryItem>, Problem> {
@@ -98,7 +121,7 @@ fn read_entry(position: usize, entry: &RawValue) -> Result<HistoryItem, Problem>
 fn scalar(parameter: &Parameter, value: &RawValue) -> Result<String, Problem> {
     let raw = value.get();
     let (text, expected) = match parameter.kind {
-        Kind::Text(_) => (parse::<String>(value), "must be a string"),
+        Kind::Text(_) | Kind::Choice(_) => (parse::<String>(value), "must be a string"),
         Kind::Id => (
             parse::<MovieId>(value).map(|id| id.as_str().to_owned()),
             "must be a string of 1 to 256 bytes, or an unsigned integer",
@@ -109,23 +132,6 @@ fn scalar(parameter: &Parameter, value: &RawValue) -> Result<String, Problem> {
         Kind::Boolean => (parse::<bool>(value).map(|_| raw.to_owned()), "must be true or false"),
     };
     text.ok_or_else(|| invalid(parameter.name, expected))
-}
-
-fn parse<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Option<T> {
-    serde_json::from_str(value.get()).ok()
-}
-
-fn malformed(error: &serde_json::Error) -> Problem {
-    let detail = if error.is_data() {
-        "the body must be a JSON object with a history".to_owned()
-    } else {
-        format!("the body is not JSON, at line {} column {}", error.line(), error.column())
-    };
-    Problem::new(Code::InvalidBody, detail)
-}
-
-fn invalid(field: &str, detail: &str) -> Problem {
-    Problem::field(Code::InvalidBody, field, detail)
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix_web::web::Bytes;
+use moka::notification::RemovalCause;
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::oneshot;
 
 use crate::cursor::hash;
@@ -20,11 +22,13 @@ pub(crate) struct Encoded {
     pub(crate) body: Bytes,
     /// With its quotes.
     pub(crate) etag: String,
+    /// Where what was begun goes on.
+    pub(crate) location: Option<String>,
 }
 
 impl Encoded {
     pub(crate) fn new(body: Vec<u8>) -> Self {
-        Self { etag: format!("\"{:016x}\"", hash(&body)), body: body.into() }
+        Self { etag: format!("\"{:016x}\"", hash(&body)), body: body.into(), location: None }
     }
 }
 
@@ -54,12 +58,17 @@ pub(crate) struct Landing {
 }
 
 impl ResponseCache {
-    /// Keeps at most `bytes` for `seconds` each; 0 keeps nothing.
-    pub(crate) fn new(bytes: u64, seconds: u64) -> Self {
+    /// Keeps at most `bytes` for `seconds` each; 0 keeps nothing. What leaves for lack of room is counted.
+    pub(crate) fn new(bytes: u64, seconds: u64, evictions: Counter) -> Self {
         let entries = moka::sync::Cache::builder()
             .max_capacity(if seconds == 0 { 0 } else { bytes })
             .weigher(|key: &Arc<str>, entry: &Arc<Encoded>| {
                 u32::try_from(key.len() + entry.body.len() + ENTRY_BYTES).unwrap_or(u32::MAX)
+            })
+            .eviction_listener(move |_, _, cause| {
+                if cause == RemovalCause::Size {
+                    evictions.inc();
+                }
             })
             .time_to_live(Duration::from_secs(seconds.max(1)))
             .build();
@@ -68,6 +77,25 @@ impl ResponseCache {
 
     pub(crate) fn get(&self, key: &str) -> Option<Arc<Encoded>> {
         self.entries.get(key)
+    }
+
+    /// Forgets all entries, and says about how many there were.
+    pub(crate) fn clear(&self) -> u64 {
+        self.entries.run_pending_tasks();
+        let entries = self.entries.entry_count();
+        self.entries.invalidate_all();
+        self.entries.run_pending_tasks();
+        entries
+    }
+
+    /// How many entries there are and how many bytes they take, about.
+    pub(crate) fn size(&self) -> (u64, u64) {
+        (self.entries.entry_count(), self.entries.weighted_size())
+    }
+
+    /// Keeps an answer that was computed without a flight.
+    pub(crate) fn keep(&self, key: String, encoded: &Arc<Encoded>) {
+        self.entries.insert(key.into(), Arc::clone(encoded));
     }
 
     /// Joins the computation of `key`, or starts it.
@@ -134,7 +162,7 @@ mod tests {
 
     #[test]
     fn one_computes_and_all_hear_of_it() {
-        let cache = Arc::new(ResponseCache::new(1 << 20, 60));
+        let cache = Arc::new(ResponseCache::new(1 << 20, 60, Counter::default()));
         let (landing, mut first) = lead(cache.join("k".into()));
         let Flight::Follow(mut second) = cache.join("k".into()) else { panic!("it is being computed") };
         landing.land(&Ok(encoded("answer")));
@@ -145,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_told_and_not_kept() {
-        let cache = Arc::new(ResponseCache::new(1 << 20, 60));
+        let cache = Arc::new(ResponseCache::new(1 << 20, 60, Counter::default()));
         let (landing, mut first) = lead(cache.join("k".into()));
         drop(landing);
         assert_eq!(first.try_recv().unwrap().unwrap_err().code, Code::Internal);
@@ -155,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_cache_of_no_bytes_keeps_nothing() {
-        let cache = Arc::new(ResponseCache::new(0, 60));
+        let cache = Arc::new(ResponseCache::new(0, 60, Counter::default()));
         let (landing, _receiver) = lead(cache.join("k".into()));
         landing.land(&Ok(encoded("answer")));
         cache.entries.run_pending_tasks();

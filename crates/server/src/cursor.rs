@@ -1,5 +1,5 @@
-//! Where a list goes on: an opaque text that names the bundle on which it began, how far it came and which request it
-//! belongs to, so that nothing comes twice or is skipped, whatever is swapped meanwhile.
+//! Where a list goes on: an opaque text that names the bundle on which it began, how far it came, what it showed and which
+//! request it belongs to, so that nothing comes twice or is skipped, whatever is swapped or happens meanwhile.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,9 +11,13 @@ pub(crate) const LIFE_SECONDS: u64 = 20 * 60;
 /// Cursors are dated in steps, so that the same request gives the same bytes, and so the same `ETag`, for a while.
 pub(crate) const ISSUE_STEP_SECONDS: u64 = 5 * 60;
 
-const FORMAT: u8 = 1;
-/// Format, first page, offset, request, time; then the version; then a checksum.
-const HEAD_BYTES: usize = 1 + 1 + 4 + 8 + 8;
+/// The most items that a cursor remembers; a list that is followed further goes on only while nothing changes it.
+pub(crate) const MAX_SHOWN: usize = 1_000;
+
+const FORMAT: u8 = 2;
+/// Format, first page, offset, request, stamp, time, how much was shown; then that; then the version; then a checksum.
+const HEAD_BYTES: usize = 1 + 1 + 8 + 8 + 8 + 8 + 2;
+const MARK_BYTES: usize = 5;
 const CHECKSUM_BYTES: usize = 8;
 const MAX_VERSION_BYTES: usize = 64;
 
@@ -22,10 +26,14 @@ const MAX_VERSION_BYTES: usize = 64;
 pub(crate) struct Cursor {
     /// Items of the first page.
     pub(crate) first_page: u8,
-    /// Items answered so far.
-    pub(crate) offset: u32,
+    /// Items answered so far; of a history the position in the log before which it goes on.
+    pub(crate) offset: u64,
     /// [`hash`] of the normalised request, cursor and limit left out.
     pub(crate) request: u64,
+    /// [`hash`] of the state of what is live and changes the list.
+    pub(crate) stamp: u64,
+    /// [`mark`]s of the items answered so far, in their order; at most [`MAX_SHOWN`].
+    pub(crate) shown: Vec<u64>,
     /// Seconds since 1970, down to a whole step.
     pub(crate) issued: u64,
     /// The bundle on which the list began.
@@ -39,11 +47,17 @@ pub(crate) struct NotACursor;
 impl Cursor {
     /// The text: base64url without padding.
     pub(crate) fn encode(&self) -> String {
-        let mut bytes = Vec::with_capacity(HEAD_BYTES + self.version.len() + CHECKSUM_BYTES);
+        let shown = &self.shown[..self.shown.len().min(MAX_SHOWN)];
+        let variable = shown.len() * MARK_BYTES + self.version.len();
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + variable + CHECKSUM_BYTES);
         bytes.extend([FORMAT, self.first_page]);
-        bytes.extend(self.offset.to_le_bytes());
-        bytes.extend(self.request.to_le_bytes());
-        bytes.extend(self.issued.to_le_bytes());
+        for number in [self.offset, self.request, self.stamp, self.issued] {
+            bytes.extend(number.to_le_bytes());
+        }
+        bytes.extend((shown.len() as u16).to_le_bytes());
+        for mark in shown {
+            bytes.extend(&mark.to_le_bytes()[..MARK_BYTES]);
+        }
         bytes.extend(self.version.as_bytes());
         bytes.extend(hash(&bytes).to_le_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
@@ -54,18 +68,22 @@ impl Cursor {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NotACursor)?;
         let (payload, checksum) =
             bytes.split_at_checked(bytes.len().saturating_sub(CHECKSUM_BYTES)).ok_or(NotACursor)?;
-        let (head, version) = payload.split_at_checked(HEAD_BYTES).ok_or(NotACursor)?;
-        if checksum != hash(payload).to_le_bytes() || head[0] != FORMAT || version.len() > MAX_VERSION_BYTES {
+        let (head, rest) = payload.split_at_checked(HEAD_BYTES).ok_or(NotACursor)?;
+        if checksum != hash(payload).to_le_bytes() || head[0] != FORMAT {
             return Err(NotACursor);
         }
-        let number = |from: usize, length: usize| {
-            head[from..from + length].iter().rev().fold(0_u64, |value, byte| value << 8 | u64::from(*byte))
-        };
+        let count = number(&head[HEAD_BYTES - 2..]) as usize;
+        let (shown, version) = rest.split_at_checked(count * MARK_BYTES).ok_or(NotACursor)?;
+        if count > MAX_SHOWN || version.len() > MAX_VERSION_BYTES {
+            return Err(NotACursor);
+        }
         Ok(Self {
             first_page: head[1],
-            offset: number(2, 4) as u32,
-            request: number(6, 8),
-            issued: number(14, 8),
+            offset: number(&head[2..10]),
+            request: number(&head[10..18]),
+            stamp: number(&head[18..26]),
+            issued: number(&head[26..34]),
+            shown: shown.chunks_exact(MARK_BYTES).map(number).collect(),
             version: String::from_utf8(version.to_vec()).map_err(|_| NotACursor)?,
         })
     }
@@ -79,6 +97,18 @@ impl Cursor {
 /// The date of a cursor made at `now`, in seconds since 1970.
 pub(crate) fn issue_time(now: u64) -> u64 {
     now - now % ISSUE_STEP_SECONDS
+}
+
+/// What a cursor remembers of an item: 40 bits of its id's hash. Only when a list has changed are items held against them: at a
+/// thousand shown, one in a million of such pages leaves out an item that was not shown.
+pub(crate) fn mark(id: &str) -> u64 {
+    let hash = hash(id.as_bytes());
+    (hash ^ hash >> 40) & ((1 << (8 * MARK_BYTES)) - 1)
+}
+
+/// A number of at most eight bytes, the lowest first.
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
 }
 
 /// FNV-1a of 64 bits: the same on every replica and after every restart. It finds accidents, not forgery: a forged cursor
@@ -98,6 +128,8 @@ mod tests {
             first_page: 20,
             offset: 40,
             request: 0x0123_4567_89ab_cdef,
+            stamp: 0xfedc_ba98_7654_3210,
+            shown: ["318", "50", "七"].map(mark).to_vec(),
             issued: issue_time(1_700_000_123),
             version: "20250131T235959Z-0123abcd".to_owned(),
         }
@@ -120,6 +152,16 @@ mod tests {
             assert_eq!(Cursor::decode(&text[..end]), Err(NotACursor), "{end}");
         }
         assert_eq!(Cursor::decode("é%00"), Err(NotACursor));
+    }
+
+    #[test]
+    fn it_remembers_so_much_and_no_more() {
+        let ids = (0..2_000).map(|id: u32| id.to_string());
+        let long = Cursor { shown: ids.map(|id| mark(&id)).collect(), ..cursor() };
+        assert_eq!(Cursor::decode(&long.encode()).unwrap().shown, long.shown[..MAX_SHOWN]);
+        assert!(long.encode().len() < 8_192, "it fits the parameter");
+        let distinct: std::collections::HashSet<u64> = long.shown.iter().copied().collect();
+        assert_eq!(distinct.len(), 2_000);
     }
 
     #[test]

@@ -6,6 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
+use crate::keys::Scope;
+use crate::live_routes::fields;
 use crate::problem::CODES;
 use crate::routes::{Answer, Kind, Parameter, ROUTES, Route};
 
@@ -37,6 +39,9 @@ the next page, which never repeats or skips an item, even if the index is exchan
 <p>A URL is ASCII: percent-encode every other byte of an id, a title or a place, <code>%C3%A9</code> for é, and \
 <code>%2F</code> for a slash in an id. A request with other bytes in its first line is not HTTP and is answered 400 without \
 a body.</p>\
+<p>A server may ask for keys: send one as <code>Authorization: Bearer …</code>. Each route has a scope, and a key is good \
+for its own scope and those before it: read, write, admin. Where requests are limited, <code>RateLimit</code> says what is \
+left, and 429 comes with <code>Retry-After</code>.</p>\
 ";
 
 const EXAMPLES: &str = "<pre>curl '\u{1}origin\u{1}/v1/movies?q=godfather'\n\
@@ -54,14 +59,14 @@ impl Page {
         page()
     }
 
-    /// The page for a client that asked `host` (the header as it came) when `movie_id` was in the catalogue. What is not plain
+    /// The page for a client that asked `host` over `scheme` (the header as it came) when `movie_id` was in the catalogue. What is not plain
     /// is not shown: then the examples have paths alone, and a placeholder.
-    pub(crate) fn html(&self, host: Option<&str>, movie_id: Option<&str>) -> String {
+    pub(crate) fn html(&self, scheme: &str, host: Option<&str>, movie_id: Option<&str>) -> String {
         let plain = |text: &&str, further: &[u8]| {
             let allowed = |byte: u8| byte.is_ascii_alphanumeric() || further.contains(&byte);
             (1..=100).contains(&text.len()) && text.bytes().all(allowed)
         };
-        let origin = host.filter(|host| plain(host, b".-:[]")).map(|host| format!("http://{host}"));
+        let origin = host.filter(|host| plain(host, b".-:[]")).map(|host| format!("{scheme}://{host}"));
         let movie_id = movie_id.filter(|id| plain(id, b".-_")).unwrap_or("{movie_id}");
         self.html.replace(ORIGIN, &origin.unwrap_or_default()).replace(MOVIE_ID, movie_id)
     }
@@ -103,12 +108,17 @@ fn page() -> Page {
 
 fn write_route(html: &mut String, route: &Route) -> std::fmt::Result {
     let media_type = match route.answer {
-        Answer::Json(_) => "application/json",
+        Answer::Json(_) | Answer::Accepted(_) => "application/json",
         Answer::Text(media_type) => media_type,
     };
+    let scope = route.scope.map_or("", |scope| match scope {
+        Scope::Read => " Scope <code>read</code>.",
+        Scope::Write => " Scope <code>write</code>.",
+        Scope::Admin => " Scope <code>admin</code>.",
+    });
     write!(
         html,
-        "<h3 id=\"{}\"><code>{} {}</code></h3><p>{}. {} Answers <code>{media_type}</code>.</p>",
+        "<h3 id=\"{}\"><code>{} {}</code></h3><p>{}. {} Answers <code>{media_type}</code>.{scope}</p>",
         route.name,
         route.method.as_str(),
         escape(route.pattern),
@@ -119,11 +129,9 @@ fn write_route(html: &mut String, route: &Route) -> std::fmt::Result {
     if parameters.peek().is_some() || route.has_body() {
         let heading = if route.has_body() { "Field of the body" } else { "Parameter" };
         write!(html, "<table><tr><th>{heading}</th><th>Value</th><th>Meaning</th></tr>")?;
-        if route.has_body() {
-            html.push_str(
-                "<tr><td><code>history</code></td><td>list of {movie_id, kind?, value?}</td><td>What the person did. \
-                 Kinds: rating, watch, like, dislike, favorite, skip.</td></tr>",
-            );
+        for field in fields(route.operation) {
+            let (name, value, description) = (field.name, field.value, escape(field.description));
+            write!(html, "<tr><td><code>{name}</code></td><td>{value}</td><td>{description}</td></tr>")?;
         }
         for parameter in parameters {
             let (name, value) = (parameter.name, value_of(parameter));
@@ -149,6 +157,7 @@ fn value_of(parameter: &Parameter) -> String {
         Kind::Integer(lowest, highest) => format!("{lowest} to {highest}"),
         Kind::Number(lowest, highest) => format!("{lowest} to {highest}, fractions allowed"),
         Kind::Boolean => "true or false".to_owned(),
+        Kind::Choice(names) => names.join(", "),
     };
     if parameter.most > 1 { format!("{value}, repeatable") } else { value }
 }
@@ -180,7 +189,8 @@ mod tests {
     #[test]
     fn every_route_parameter_and_code_is_on_the_page_and_nothing_is_fetched() {
         let page = Page::new();
-        let (html, policy) = (page.html(Some("films.example:8080"), Some("heat-1995")), page.policy());
+        let (html, policy) =
+            (page.html("http", Some("films.example:8080"), Some("heat-1995")), page.policy());
         for route in &ROUTES {
             assert!(html.contains(&format!("id=\"{}\"", route.name)), "{}", route.name);
             for parameter in route.parameters() {
@@ -199,11 +209,11 @@ mod tests {
     #[test]
     fn examples_show_the_own_address_and_a_film_that_is_there() {
         let page = Page::new();
-        let html = page.html(Some("films.example:8080"), Some("heat-1995"));
+        let html = page.html("http", Some("films.example:8080"), Some("heat-1995"));
         assert!(html.contains("curl 'http://films.example:8080/v1/movies/heat-1995/similar?limit=5'"));
         assert!(html.contains("\"movie_id\":\"heat-1995\""));
         for strange in [None, Some(""), Some("a'b"), Some("<script>"), Some("a&b"), Some("a b"), Some("é")] {
-            let html = page.html(strange, strange);
+            let html = page.html("http", strange, strange);
             assert!(html.contains("curl '/v1/movies/{movie_id}/similar?limit=5'"), "{strange:?}");
             assert!(!html.contains('\u{1}') && !html.contains("<script"), "{strange:?}");
         }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// Why the server could not run.
 #[derive(Debug, thiserror::Error)]
@@ -17,11 +18,27 @@ pub enum ServerError {
     },
     /// A bind that others can reach, without protection.
     #[error(
-        "{bind} can be reached from other machines and the API has no keys; bind to 127.0.0.1, or say --open if that is meant"
+        "{bind} can be reached from other machines and the API has no keys; make some with cinedex keys create, bind to 127.0.0.1, or say --open if that is meant"
     )]
     OpenBind {
         /// The address.
         bind: SocketAddr,
+    },
+    /// The file of keys cannot be used.
+    #[error("cannot use the keys in {path}: {reason}")]
+    Keys {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The certificate or its key cannot be used.
+    #[error("cannot serve TLS with {path}: {reason}")]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// The address could not be bound.
     #[error("could not listen on {bind}; is another server running there?")]

@@ -4,6 +4,8 @@
 //!
 //! - [`serve`] runs until the process is told to end; [`start`] runs beside the caller as a [`RunningServer`].
 //! - [`ServerOptions`] are all bounds and times.
+//! - [`Parts`] are what it serves: an engine, and what operators may do, see [`Operations`].
+//! - [`KeyFile`] says who may call what.
 //!
 //! The log of actix itself (target `actix_http`) has an error for each malformed request, which any client can send: leave
 //! that target out of the log, with `actix_http=off` in a filter.
@@ -24,13 +26,25 @@
 //! # Ok::<(), ServerError>(())
 //! ```
 
+mod access;
+mod admin;
+mod admin_routes;
+mod audit;
+mod batch;
 mod body;
 mod cache;
+mod cors;
 mod cursor;
 mod docs;
 mod error;
+mod follow;
+mod handle;
+mod keys;
+mod limiter;
+mod live_routes;
 mod metrics;
 mod openapi;
+mod operations;
 mod options;
 mod parameters;
 mod pool;
@@ -41,7 +55,13 @@ mod routes;
 mod run;
 mod schemas;
 mod service;
+mod stopping;
+mod tls;
+mod watched_file;
 
 pub use error::ServerError;
-pub use options::ServerOptions;
+pub use keys::{Key, KeyFile, Scope, hash_key};
+pub use operations::{OperationError, Operations, RebuildRequest, Task, TaskStatus, VersionInfo};
+pub use options::{Secret, ServerOptions};
 pub use run::{RunningServer, serve, start};
+pub use service::Parts;

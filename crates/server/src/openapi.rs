@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::body::MAX_HISTORY;
+use crate::admin_routes;
+use crate::keys::Scope;
+use crate::live_routes::fields;
 use crate::problem::{CODES, Code};
 use crate::routes::{Answer, Kind, Parameter, ROUTES, Route, UNROUTED_CODES};
 use crate::schemas::schemas;
@@ -24,6 +26,9 @@ fn value() -> Value {
         .collect();
     let unrouted: Vec<&str> = UNROUTED_CODES.iter().map(|code| code.row().name).collect();
     let mut schemas = schemas();
+    if let (Some(schemas), Value::Object(admin)) = (schemas.as_object_mut(), admin_routes::schemas()) {
+        schemas.extend(admin);
+    }
     schemas["Problem"]["properties"]["code"]["enum"] = CODES.iter().map(|row| row.name).collect();
     json!({
         "openapi": "3.1.0",
@@ -36,7 +41,14 @@ fn value() -> Value {
         },
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"key": {
+                "type": "http", "scheme": "bearer",
+                "description": "A key of the route's scope or a larger one: read, write, admin. Read and write are open until \
+                                a key of their scope exists.",
+            }},
+        },
         "x-codes": codes,
         "x-unrouted-codes": unrouted,
     })
@@ -49,6 +61,11 @@ fn operation(route: &Route) -> Value {
         "description": route.description,
         "responses": responses(route),
     });
+    if let Some(scope) = route.scope {
+        let key = json!({"key": []});
+        operation["x-scope"] = scope.as_str().into();
+        operation["security"] = if scope == Scope::Admin { json!([key]) } else { json!([{}, key]) };
+    }
     let mut parameters: Vec<Value> = path_parameters(route);
     if route.has_body() {
         operation["requestBody"] = json!({
@@ -103,32 +120,41 @@ fn value_schema(kind: Kind) -> Value {
         Kind::Integer(lowest, highest) => json!({"type": "integer", "minimum": lowest, "maximum": highest}),
         Kind::Number(lowest, highest) => json!({"type": "number", "minimum": lowest, "maximum": highest}),
         Kind::Boolean => json!({"type": "boolean", "default": false}),
+        Kind::Choice(names) => json!({"enum": names}),
     }
 }
 
 fn body_schema(route: &Route) -> Value {
-    let mut properties = Map::new();
-    let history = json!({
-        "type": "array", "maxItems": MAX_HISTORY, "items": {"$ref": "#/components/schemas/HistoryEntry"},
-    });
-    properties.insert("history".to_owned(), history);
+    let (mut properties, mut required) = (Map::new(), Vec::new());
+    for field in fields(route.operation) {
+        let mut schema = (field.schema)();
+        schema["description"] = field.description.into();
+        properties.insert(field.name.to_owned(), schema);
+        required.extend(field.required.then_some(field.name));
+    }
     for parameter in route.parameters() {
         let mut schema = parameter_schema(parameter);
         schema["description"] = parameter.description.into();
         properties.insert(parameter.name.to_owned(), schema);
     }
-    json!({"type": "object", "required": ["history"], "properties": properties, "additionalProperties": false})
+    json!({"type": "object", "required": required, "properties": properties, "additionalProperties": false})
 }
 
 /// One response for each status; a status of several codes names them all.
 fn responses(route: &Route) -> Value {
     let (media_type, schema) = match route.answer {
-        Answer::Json(name) => ("application/json", json!({"$ref": format!("#/components/schemas/{name}")})),
+        Answer::Json(name) | Answer::Accepted(name) => {
+            ("application/json", json!({"$ref": format!("#/components/schemas/{name}")}))
+        }
         Answer::Text(media_type) => (media_type, json!({"type": "string"})),
     };
     let mut responses = Map::new();
-    let ok = json!({"description": route.summary, "content": {media_type: {"schema": schema}}});
-    responses.insert("200".to_owned(), ok);
+    let mut ok = json!({"description": route.summary, "content": {media_type: {"schema": schema}}});
+    if matches!(route.answer, Answer::Accepted(_)) {
+        let schema = json!({"type": "string"});
+        ok["headers"] = json!({"location": {"description": "Where it can be watched.", "schema": schema}});
+    }
+    responses.insert(route.answer.status().to_string(), ok);
     let mut codes: Vec<Code> = route.all_codes().collect();
     codes.sort_by_key(|code| *code as usize);
     for code in codes {

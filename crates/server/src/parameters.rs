@@ -238,6 +238,8 @@ fn check_kind(kind: Kind, value: &str) -> Result<(), String> {
         },
         Kind::Boolean if value == "true" || value == "false" => Ok(()),
         Kind::Boolean => Err("must be true or false".to_owned()),
+        Kind::Choice(names) if names.contains(&value) => Ok(()),
+        Kind::Choice(names) => Err(format!("must be one of {}", names.join(", "))),
     }
 }
 
@@ -345,6 +347,7 @@ mod tests {
                 Kind::Text(_) | Kind::Id => "x",
                 Kind::Integer(..) | Kind::Number(..) => "1",
                 Kind::Boolean => "true",
+                Kind::Choice(names) => names[0],
             };
             assert!(Parameters::default().set(parameter.name, value).is_ok(), "{}", parameter.name);
         }

@@ -67,13 +67,14 @@ where
 }
 
 impl Pool {
-    /// Starts `threads` threads (at least one) over a queue of `capacity` that waits at most `deadline`.
-    pub(crate) fn new(threads: usize, capacity: usize, deadline: Duration) -> io::Result<Self> {
+    /// Starts `threads` threads (at least one), called `name` and a number, over a queue of `capacity` that waits at most
+    /// `deadline`.
+    pub(crate) fn new(name: &str, threads: usize, capacity: usize, deadline: Duration) -> io::Result<Self> {
         let shared = Shared { queue: Mutex::default(), work_came: Condvar::new(), capacity, deadline };
         let mut pool = Self { shared: Arc::new(shared), threads: Vec::new() };
         for number in 0..threads.max(1) {
             let shared = Arc::clone(&pool.shared);
-            let builder = std::thread::Builder::new().name(format!("compute-{number}"));
+            let builder = std::thread::Builder::new().name(format!("{name}-{number}"));
             pool.threads.push(builder.spawn(move || shared.work())?);
         }
         Ok(pool)
@@ -86,6 +87,11 @@ impl Pool {
         done: impl FnOnce(Result<T, Undone>) + Send + 'static,
     ) {
         self.queue(self.shared.deadline, Box::new(Task { work, done }));
+    }
+
+    /// How much waits.
+    pub(crate) fn waiting(&self) -> usize {
+        self.shared.lock().jobs.len()
     }
 
     fn queue(&self, deadline: Duration, task: Box<dyn Job>) {
@@ -158,7 +164,7 @@ mod tests {
 
     #[test]
     fn work_is_done_and_a_panic_is_survived() {
-        let pool = Pool::new(1, 8, LONG).unwrap();
+        let pool = Pool::new("test", 1, 8, LONG).unwrap();
         let (sender, results) = channel();
         for number in 0..3 {
             let sender = sender.clone();
@@ -174,7 +180,7 @@ mod tests {
 
     /// A pool of one thread which is held up until the sender is dropped.
     fn held(capacity: usize) -> (Pool, std::sync::mpsc::Sender<()>) {
-        let pool = Pool::new(1, capacity, LONG).unwrap();
+        let pool = Pool::new("test", 1, capacity, LONG).unwrap();
         let (release, gate) = channel::<()>();
         let (started, running) = channel();
         pool.run(

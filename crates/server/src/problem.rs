@@ -10,16 +10,26 @@ pub(crate) enum Code {
     UnknownParameter,
     InvalidBody,
     ExplanationUnavailable,
+    Unauthorized,
+    Forbidden,
+    AdminDisabled,
     MovieNotFound,
+    VersionNotFound,
+    TaskNotFound,
     RouteNotFound,
     MethodNotAllowed,
     RequestTimeout,
+    TaskRunning,
+    VersionLive,
+    VersionUnusable,
     CursorExpired,
     TooLarge,
     UnsupportedMediaType,
+    RateLimited,
     Internal,
     Overloaded,
     NotReady,
+    Draining,
 }
 
 /// One row of the table.
@@ -34,7 +44,7 @@ pub(crate) struct CodeRow {
 }
 
 /// Every code that a route may answer, in the order of [`Code`].
-pub(crate) const CODES: [CodeRow; 14] = [
+pub(crate) const CODES: [CodeRow; 24] = [
     row(Code::InvalidParameter, "invalid_parameter", 400, "A parameter has a value that it cannot have"),
     row(Code::UnknownParameter, "unknown_parameter", 400, "The route does not have this parameter"),
     row(Code::InvalidBody, "invalid_body", 400, "The body is not what the route expects"),
@@ -44,16 +54,31 @@ pub(crate) const CODES: [CodeRow; 14] = [
         400,
         "The scores of the model that is served cannot be explained",
     ),
+    row(
+        Code::Unauthorized,
+        "unauthorized",
+        401,
+        "A key is needed, and none that is in force came with the request",
+    ),
+    row(Code::Forbidden, "forbidden", 403, "The key is not good for this route"),
+    row(Code::AdminDisabled, "admin_disabled", 403, "The admin routes are off until there is an admin key"),
     row(Code::MovieNotFound, "movie_not_found", 404, "The catalogue does not have this movie"),
+    row(Code::VersionNotFound, "version_not_found", 404, "There is no such index version"),
+    row(Code::TaskNotFound, "task_not_found", 404, "There is no such task"),
     row(Code::RouteNotFound, "route_not_found", 404, "There is no such route"),
     row(Code::MethodNotAllowed, "method_not_allowed", 405, "The route does not have this method"),
     row(Code::RequestTimeout, "request_timeout", 408, "The request's body did not arrive in time"),
+    row(Code::TaskRunning, "task_running", 409, "Another task is running"),
+    row(Code::VersionLive, "version_live", 409, "The index version is live"),
+    row(Code::VersionUnusable, "version_unusable", 409, "The index version cannot go live"),
     row(Code::CursorExpired, "cursor_expired", 410, "The cursor is too old; begin again without it"),
     row(Code::TooLarge, "too_large", 413, "The request is larger than the server takes"),
     row(Code::UnsupportedMediaType, "unsupported_media_type", 415, "The body must be application/json"),
+    row(Code::RateLimited, "rate_limited", 429, "The caller has sent too many requests; try again later"),
     row(Code::Internal, "internal", 500, "The server failed; its log knows the request id"),
     row(Code::Overloaded, "overloaded", 503, "The server has more work than it can do; try again shortly"),
     row(Code::NotReady, "not_ready", 503, "The server has no index loaded yet; try again shortly"),
+    row(Code::Draining, "draining", 503, "The server is about to stop; ask another one"),
 ];
 
 const fn row(code: Code, name: &'static str, status: u16, title: &'static str) -> CodeRow {
@@ -85,11 +110,13 @@ pub(crate) struct Problem {
     pub(crate) allow: Option<String>,
     /// The connection is of no further use: a body was left unread.
     pub(crate) close: bool,
+    /// Seconds after which another try makes sense, where that is known.
+    pub(crate) retry_after: Option<u64>,
 }
 
 impl Problem {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), allow: None, close: false }
+        Self { code, detail: detail.into(), errors: Vec::new(), allow: None, close: false, retry_after: None }
     }
 
     /// An error of one field or parameter.
@@ -126,8 +153,8 @@ impl Problem {
     }
 
     /// Seconds after which another try makes sense.
-    pub(crate) fn retry_after_seconds(&self) -> Option<u32> {
-        (self.status() == 503).then_some(1)
+    pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after.or((self.status() == 503).then_some(1))
     }
 
     /// The problem document.

@@ -1,15 +1,55 @@
 //! What a route answers, computed from one snapshot on a thread of the pool and encoded; and what an error of the engine is
 //! over HTTP.
 
+use std::collections::HashSet;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use cinedex_recommender::{
     HistoryItem, ListRequest, NeighborRequest, PopularRequest, RecommendError, Snapshot, UserRequest,
 };
 use serde::Serialize;
 
-use crate::cursor::{Cursor, issue_time};
+use crate::cursor::{Cursor, MAX_SHOWN, hash, issue_time, mark};
 use crate::parameters::Parameters;
 use crate::problem::{Code, Problem};
-use crate::routes::Operation;
+use crate::routes::{Operation, Route};
+
+/// A page that was asked for, with the name of the list that it belongs to.
+pub(crate) struct List {
+    /// What the list is, whatever page of it: route, id and normal form.
+    key: String,
+    pub(crate) asked: Asked,
+}
+
+impl List {
+    pub(crate) fn new(route: &Route, id: String, parameters: Parameters, history: Vec<HistoryItem>) -> Self {
+        let key = format!("{} {}:{id} {}", route.pattern, id.len(), parameters.normal_form());
+        let asked = Asked {
+            operation: route.operation,
+            request: hash(key.as_bytes()),
+            first_page: parameters.limit,
+            offset: 0,
+            shown: Vec::new(),
+            stamp: 0,
+            moved: false,
+            now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            id,
+            parameters,
+            history,
+        };
+        Self { key, asked }
+    }
+
+    /// What the page is called in the cache.
+    pub(crate) fn page_key(&self, snapshot: &Snapshot) -> String {
+        let Asked { offset, first_page, stamp, moved, parameters: Parameters { limit, .. }, .. } =
+            &self.asked;
+        // Of two walks that came equally far through a list that changed, each has shown something else.
+        let shown = self.asked.shown.iter().fold(0_u64, |sum, mark| sum.rotate_left(7) ^ mark);
+        let version = snapshot.version();
+        format!("{version} {stamp:x} {offset} {shown:x} {moved} {limit} {first_page} {}", self.key)
+    }
+}
 
 /// One list that was asked for, read and checked.
 pub(crate) struct Asked {
@@ -20,6 +60,12 @@ pub(crate) struct Asked {
     pub(crate) history: Vec<HistoryItem>,
     pub(crate) offset: usize,
     pub(crate) first_page: usize,
+    /// [`mark`]s of the items of earlier pages, as far as the cursor remembers them.
+    pub(crate) shown: Vec<u64>,
+    /// [`crate::cursor::hash`] of the state of what is live and changes the list.
+    pub(crate) stamp: u64,
+    /// Whether that state is another than when the list was begun: then `shown` says what is left out, not `offset`.
+    pub(crate) moved: bool,
     /// [`crate::cursor::hash`] of route, id and normal form.
     pub(crate) request: u64,
     /// Seconds since 1970.
@@ -29,46 +75,106 @@ pub(crate) struct Asked {
 impl Asked {
     /// The answer's bytes.
     pub(crate) fn answer(self, snapshot: &Snapshot) -> Result<Vec<u8>, Problem> {
-        let Self { operation, id, parameters, history, offset, first_page, request, now } = self;
-        let Parameters { query, limit, location, user, diversity, explain, include_seen, filter, .. } =
-            parameters;
-        let position = Position { offset, first_page, request, now };
+        let range = Range::of(&self);
+        let Range { offset, limit } = range;
+        let operation = self.operation;
         if operation == Operation::Neighbors {
-            let mut list = snapshot.neighbors(&id, &NeighborRequest { offset, limit, first_page });
+            let request = NeighborRequest { offset, limit, first_page: self.first_page };
+            let mut list = snapshot.neighbors(&self.id, &request);
+            list.more |= self.leave_out_shown(&mut list.items, |neighbor| neighbor.user_id);
             if list.more {
-                list.next_cursor = Some(position.next_cursor(snapshot, list.items.len()));
+                list.next_cursor = Some(self.next_cursor(snapshot, &list.items, |neighbor| neighbor.user_id));
             }
             return encode(&list);
         }
         let user_request;
+        let parameters = &self.parameters;
+        let filter = parameters.filter.clone();
         let list = match operation {
-            Operation::Search => Ok(snapshot.search(&query, offset, limit)),
+            Operation::Search => Ok(snapshot.search(&parameters.query, offset, limit)),
             Operation::Similar => {
-                snapshot.similar(&id, &ListRequest { filter: filter.clone(), offset, limit, first_page })
+                let request = ListRequest { filter, offset, limit, first_page: self.first_page };
+                snapshot.similar(&self.id, &request)
             }
             Operation::Popular => snapshot.popular(&PopularRequest {
-                filter: filter.clone(),
-                location,
-                user,
-                include_seen,
+                filter,
+                location: parameters.location.clone(),
+                user: parameters.user.clone(),
+                include_seen: parameters.include_seen,
                 offset,
                 limit,
             }),
             _ => {
-                let filter = filter.clone();
-                user_request =
-                    UserRequest { filter, include_seen, location, diversity, explain, offset, limit };
+                user_request = UserRequest {
+                    filter,
+                    include_seen: parameters.include_seen,
+                    location: parameters.location.clone(),
+                    diversity: parameters.diversity,
+                    explain: parameters.explain,
+                    offset,
+                    limit,
+                };
                 match operation {
-                    Operation::ForHistory => snapshot.for_history(&history, &user_request),
-                    _ => snapshot.for_user(&id, &user_request),
+                    Operation::ForHistory => snapshot.for_history(&self.history, &user_request),
+                    _ => snapshot.for_user(&self.id, &user_request),
                 }
             }
         };
-        let mut list = list.map_err(|error| refusal(error, operation, &filter))?;
+        let mut list = list.map_err(|error| refusal(error, operation, &parameters.filter))?;
+        list.more |= self.leave_out_shown(&mut list.items, |item| item.movie_id);
         if list.more && operation != Operation::ForHistory {
-            list.next_cursor = Some(position.next_cursor(snapshot, list.items.len()));
+            list.next_cursor = Some(self.next_cursor(snapshot, &list.items, |item| item.movie_id));
         }
         encode(&list)
+    }
+
+    /// Leaves out what earlier pages showed, where the list has changed since; whether that leaves more than a page.
+    fn leave_out_shown<T>(&self, items: &mut Vec<T>, id: impl Fn(&T) -> &str) -> bool {
+        if !self.moved {
+            return false;
+        }
+        let shown: HashSet<u64> = self.shown.iter().copied().collect();
+        items.retain(|item| !shown.contains(&mark(id(item))));
+        let more = items.len() > self.parameters.limit;
+        items.truncate(self.parameters.limit);
+        more
+    }
+
+    /// Where the list goes on after these items.
+    fn next_cursor<T>(&self, snapshot: &Snapshot, items: &[T], id: impl Fn(&T) -> &str) -> String {
+        let mut shown = self.shown.clone();
+        // Only a whole memory is of use.
+        if shown.len() == self.offset && shown.len() + items.len() <= MAX_SHOWN {
+            shown.extend(items.iter().map(|item| mark(id(item))));
+        }
+        let cursor = Cursor {
+            first_page: u8::try_from(self.first_page).unwrap_or(u8::MAX),
+            offset: (self.offset + items.len()) as u64,
+            request: self.request,
+            stamp: self.stamp,
+            shown,
+            issued: issue_time(self.now),
+            version: snapshot.version().to_owned(),
+        };
+        cursor.encode()
+    }
+}
+
+/// Which part of a list the engine is asked for.
+struct Range {
+    offset: usize,
+    limit: usize,
+}
+
+impl Range {
+    /// A list that has changed is asked for from its beginning, with room for what was shown.
+    fn of(asked: &Asked) -> Self {
+        let limit = asked.parameters.limit;
+        if asked.moved {
+            Self { offset: 0, limit: asked.shown.len() + limit }
+        } else {
+            Self { offset: asked.offset, limit }
+        }
     }
 }
 
@@ -108,28 +214,5 @@ pub(crate) fn refusal(
             tracing::error!(error = &other as &dyn std::error::Error, "engine failed");
             Problem::internal()
         }
-    }
-}
-
-/// Where an answer stands in which list.
-struct Position {
-    offset: usize,
-    first_page: usize,
-    request: u64,
-    now: u64,
-}
-
-impl Position {
-    /// Where the list goes on after `items` of it.
-    fn next_cursor(&self, snapshot: &Snapshot, items: usize) -> String {
-        let cursor = Cursor {
-            first_page: u8::try_from(self.first_page).unwrap_or(u8::MAX),
-            // Rows of movies and users are 32 bits wide.
-            offset: (self.offset + items) as u32,
-            request: self.request,
-            issued: issue_time(self.now),
-            version: snapshot.version().to_owned(),
-        };
-        cursor.encode()
     }
 }

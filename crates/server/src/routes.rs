@@ -1,7 +1,9 @@
 //! The one table of routes and parameters, from which requests are routed and read, and the OpenAPI document, the
 //! documentation page and the metrics are made.
 
+use crate::keys::Scope;
 use crate::problem::Code;
+use crate::{admin_routes, live_routes};
 
 /// What a route does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -13,6 +15,16 @@ pub(crate) enum Operation {
     ForHistory,
     Neighbors,
     Popular,
+    Batch,
+    Rebuild,
+    Versions,
+    Activate,
+    Remove,
+    Tasks,
+    Task,
+    Cancel,
+    ClearCache,
+    Audit,
     Live,
     Ready,
     Metrics,
@@ -25,6 +37,9 @@ pub(crate) enum Operation {
 pub(crate) enum Method {
     Get,
     Post,
+    #[expect(dead_code, reason = "the routes that change things come with the log")]
+    Put,
+    Delete,
 }
 
 impl Method {
@@ -32,6 +47,8 @@ impl Method {
         match self {
             Self::Get => "GET",
             Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
         }
     }
 }
@@ -49,6 +66,9 @@ pub(crate) enum Kind {
     Number(f32, f32),
     /// `true` or `false`.
     Boolean,
+    /// One of these names.
+    #[expect(dead_code, reason = "the routes that change things come with the log")]
+    Choice(&'static [&'static str]),
 }
 
 /// One parameter of the query, or field of the body.
@@ -66,8 +86,17 @@ pub(crate) struct Parameter {
 pub(crate) enum Answer {
     /// JSON of this schema of the OpenAPI document.
     Json(&'static str),
+    /// The same with status 202 and the `location` of what goes on.
+    Accepted(&'static str),
     /// Text of this media type.
     Text(&'static str),
+}
+
+impl Answer {
+    /// The status that goes with it.
+    pub(crate) fn status(self) -> u16 {
+        if matches!(self, Self::Accepted(_)) { 202 } else { 200 }
+    }
 }
 
 /// One row of the table.
@@ -78,6 +107,8 @@ pub(crate) struct Route {
     /// Segments between slashes; one in braces stands for an id.
     pub(crate) pattern: &'static str,
     pub(crate) name: &'static str,
+    /// The scope that a key must have; none for what tells nothing that is not public.
+    pub(crate) scope: Option<Scope>,
     pub(crate) summary: &'static str,
     pub(crate) description: &'static str,
     pub(crate) parameters: &'static [&'static [Parameter]],
@@ -89,6 +120,9 @@ pub(crate) struct Route {
 /// What any route may answer: a request too large, a failure, no room.
 pub(crate) const COMMON_CODES: [Code; 4] =
     [Code::UnknownParameter, Code::TooLarge, Code::Internal, Code::Overloaded];
+
+/// What a route with a scope may answer, and the last what only one for operators may.
+const SCOPE_CODES: [Code; 4] = [Code::Unauthorized, Code::Forbidden, Code::RateLimited, Code::AdminDisabled];
 
 /// What is answered where no route is, or not with that method.
 pub(crate) const UNROUTED_CODES: [Code; 2] = [Code::RouteNotFound, Code::MethodNotAllowed];
@@ -103,12 +137,31 @@ impl Route {
     }
 
     pub(crate) fn has_body(&self) -> bool {
-        self.method == Method::Post
+        let bodiless = matches!(self.operation, Operation::Activate | Operation::ClearCache);
+        matches!(self.method, Method::Post | Method::Put) && !bodiless
+    }
+
+    /// Whether who calls it is written down: what an operator changes, and what others put or delete.
+    pub(crate) fn is_audited(&self) -> bool {
+        let changes = self.method != Method::Get;
+        let replaces = matches!(self.method, Method::Put | Method::Delete);
+        replaces || (changes && self.scope == Some(Scope::Admin))
+    }
+
+    /// Whether the same question may have the same answer again, so that it goes out with an `ETag`.
+    pub(crate) fn is_tagged(&self) -> bool {
+        let transient = matches!(self.operation, Operation::Live | Operation::Ready | Operation::Metrics);
+        self.method == Method::Get && !transient && self.scope != Some(Scope::Admin)
     }
 
     /// All codes that it may answer.
     pub(crate) fn all_codes(&self) -> impl Iterator<Item = Code> {
-        self.codes.iter().copied().chain(COMMON_CODES)
+        let limited: &[Code] = match self.scope {
+            None => &[],
+            Some(Scope::Read | Scope::Write) => &SCOPE_CODES[..3],
+            Some(Scope::Admin) => &SCOPE_CODES,
+        };
+        self.codes.iter().copied().chain(COMMON_CODES).chain(limited.iter().copied())
     }
 }
 
@@ -123,7 +176,7 @@ const fn many(name: &'static str, kind: Kind, most: usize, description: &'static
 const LIMIT: Parameter = one("limit", Kind::Integer(1, 100), "Items wanted, 20 by default.");
 const CURSOR: Parameter = one(
     "cursor",
-    Kind::Text(512),
+    Kind::Text(8_192),
     "`next_cursor` of the page before. The other parameters stay as they were. Good for at least ten minutes.",
 );
 const LOCATION: Parameter = one(
@@ -182,12 +235,13 @@ const HISTORY_CODES: &[Code] = &[
 ];
 
 /// Every route.
-pub(crate) static ROUTES: [Route; 12] = [
+pub(crate) static ROUTES: [Route; 22] = [
     Route {
         operation: Operation::Search,
         method: Method::Get,
         pattern: "/v1/movies",
         name: "search_movies",
+        scope: Some(Scope::Read),
         summary: "Movies by title",
         description: "Whole titles first, then beginnings of titles, then all words, then beginnings of words, then \
                       misspelt ones; within each by popularity.",
@@ -200,6 +254,7 @@ pub(crate) static ROUTES: [Route; 12] = [
         method: Method::Get,
         pattern: "/v1/movies/{movie_id}",
         name: "get_movie",
+        scope: Some(Scope::Read),
         summary: "One movie",
         description: "Everything that is known of it.",
         parameters: &[],
@@ -211,6 +266,7 @@ pub(crate) static ROUTES: [Route; 12] = [
         method: Method::Get,
         pattern: "/v1/movies/{movie_id}/similar",
         name: "similar_movies",
+        scope: Some(Scope::Read),
         summary: "Movies similar to one",
         description: "By cosine of embeddings. Movies without an embedding come last, by genre and popularity, with a \
                       score of -1.",
@@ -223,6 +279,7 @@ pub(crate) static ROUTES: [Route; 12] = [
         method: Method::Get,
         pattern: "/v1/users/{user_id}/recommendations",
         name: "recommend_for_user",
+        scope: Some(Scope::Read),
         summary: "Movies for a user",
         description: "An unknown user is answered as a new one: by what is popular in the place.",
         parameters: &[PAGE, PLACE, TASTE, FILTERS],
@@ -234,6 +291,7 @@ pub(crate) static ROUTES: [Route; 12] = [
         method: Method::Post,
         pattern: "/v1/recommendations",
         name: "recommend_for_history",
+        scope: Some(Scope::Read),
         summary: "Movies for a history that the request carries",
         description: "Nothing is stored. Movies that the catalogue does not have are left out and listed in \
                       `unknown_movies`. A kind left out is a rating where there is a value, else a like. It is one list \
@@ -247,6 +305,7 @@ pub(crate) static ROUTES: [Route; 12] = [
         method: Method::Get,
         pattern: "/v1/users/{user_id}/neighbors",
         name: "user_neighbors",
+        scope: Some(Scope::Read),
         summary: "People of like taste",
         description: "By cosine of embeddings, from 1 (the same taste) to -1; the user is left out, as is everybody without an \
                       embedding. `strategy` says what was compared: `personalized` is the user's own embedding, `folded_in` \
@@ -262,6 +321,7 @@ pub(crate) static ROUTES: [Route; 12] = [
         method: Method::Get,
         pattern: "/v1/popular",
         name: "popular_movies",
+        scope: Some(Scope::Read),
         summary: "What is popular in a place",
         description: "By the place's rates, shrunk towards those of the place around it; `location` says which place \
                       answered, on how many events.",
@@ -269,11 +329,22 @@ pub(crate) static ROUTES: [Route; 12] = [
         answer: Answer::Json("PopularList"),
         codes: LIST_CODES,
     },
+    live_routes::BATCH,
+    admin_routes::REBUILD,
+    admin_routes::VERSIONS,
+    admin_routes::ACTIVATE_VERSION,
+    admin_routes::REMOVE_VERSION,
+    admin_routes::TASKS,
+    admin_routes::TASK,
+    admin_routes::CANCEL,
+    admin_routes::CLEAR_CACHE,
+    admin_routes::AUDIT,
     Route {
         operation: Operation::Live,
         method: Method::Get,
         pattern: "/livez",
         name: "live",
+        scope: None,
         summary: "Whether the process lives",
         description: "200 as long as it answers at all.",
         parameters: &[],
@@ -285,17 +356,19 @@ pub(crate) static ROUTES: [Route; 12] = [
         method: Method::Get,
         pattern: "/readyz",
         name: "ready",
+        scope: None,
         summary: "Whether an index is loaded",
-        description: "503 until then.",
+        description: "503 until then, and again once the server has been told to stop.",
         parameters: &[],
         answer: Answer::Json("Health"),
-        codes: &[Code::NotReady],
+        codes: &[Code::NotReady, Code::Draining],
     },
     Route {
         operation: Operation::Metrics,
         method: Method::Get,
         pattern: "/metrics",
         name: "metrics",
+        scope: Some(Scope::Read),
         summary: "Figures for monitoring",
         description: "OpenMetrics text.",
         parameters: &[],
@@ -307,6 +380,7 @@ pub(crate) static ROUTES: [Route; 12] = [
         method: Method::Get,
         pattern: "/openapi.json",
         name: "openapi",
+        scope: None,
         summary: "This description",
         description: "OpenAPI 3.1.",
         parameters: &[],
@@ -318,6 +392,7 @@ pub(crate) static ROUTES: [Route; 12] = [
         method: Method::Get,
         pattern: "/docs",
         name: "docs",
+        scope: None,
         summary: "This description for people",
         description: "One page without anything fetched from elsewhere.",
         parameters: &[],
@@ -399,6 +474,7 @@ mod tests {
     fn a_wrong_method_names_the_right_ones() {
         assert!(matches!(find("DELETE", "/v1/movies/1"), Found::WrongMethod(allow) if allow == "GET, HEAD"));
         assert!(matches!(find("GET", "/v1/recommendations"), Found::WrongMethod(allow) if allow == "POST"));
+        assert!(matches!(find("PUT", "/v1/batch"), Found::WrongMethod(allow) if allow == "POST"));
         assert!(matches!(find("GET", "/nowhere"), Found::Nothing));
     }
 

@@ -1,57 +1,53 @@
 //! The server's life: listening at once, following the live bundle beside it, and stopping so that what is in flight is
 //! answered.
 
-use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use actix_web::web::Data;
 use actix_web::{App, HttpServer, rt, web};
-use cinedex_recommender::{Engine, Followed, RecommendError};
 use tokio::sync::oneshot;
 
-use crate::service::{Service, handle};
+use crate::follow::Follower;
+use crate::handle::{handle, handle_operations};
+use crate::service::{Parts, Service};
+use crate::stopping::StopWord;
+use crate::tls::Certificate;
 use crate::{ServerError, ServerOptions};
 
-/// How often the pointer to the live bundle is looked at.
-const FOLLOW_EVERY: Duration = Duration::from_millis(500);
+/// Connections open at once for probes and figures.
+const PROBE_CONNECTIONS: usize = 256;
 
-/// Serves until the process is told to end (SIGINT or SIGTERM), then lets requests in flight end and returns. It listens at
+/// Serves until the process is told to end (SIGINT or SIGTERM), drains, lets requests in flight end and returns. It listens at
 /// once; an engine that is still empty is loaded beside, and until then data routes answer `not_ready`. `on_ready` hears the
-/// address that is listened on.
+/// address that is listened on. `parts` may be an engine alone.
 pub fn serve(
-    engine: Arc<Engine>,
+    parts: impl Into<Parts>,
     options: &ServerOptions,
     on_ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ServerError> {
-    run(engine, options, on_ready, Box::pin(told_to_end()))
+    run(parts.into(), options, |addresses| on_ready(addresses.api), StopWord::Signals)
 }
 
 /// Starts a server on a thread of its own, for embedding and for tests. It listens when this returns.
-pub fn start(engine: Arc<Engine>, options: &ServerOptions) -> Result<RunningServer, ServerError> {
+pub fn start(parts: impl Into<Parts>, options: &ServerOptions) -> Result<RunningServer, ServerError> {
     let (stop, stopped) = oneshot::channel::<()>();
-    let (ready, address) = channel();
-    let options = options.clone();
-    let announce = move |address| {
+    let (ready, addresses) = channel();
+    let (parts, options) = (parts.into(), options.clone());
+    let announce = move |addresses| {
         // An error says that nobody waits any more.
-        ready.send(address).ok();
+        ready.send(addresses).ok();
     };
-    let body = move || {
-        let stopped = Box::pin(async move {
-            stopped.await.ok();
-        });
-        run(engine, &options, announce, stopped)
-    };
+    let body = move || run(parts, &options, announce, StopWord::Told(stopped));
     let thread = std::thread::Builder::new()
         .name("server".to_owned())
         .spawn(body)
         .map_err(|source| ServerError::Thread { name: "server", source })?;
-    match address.recv() {
-        Ok(address) => Ok(RunningServer { address, stop: Some(stop), thread: Some(thread) }),
+    match addresses.recv() {
+        Ok(addresses) => Ok(RunningServer { addresses, stop: Some(stop), thread: Some(thread) }),
         // It ended before it listened, and says why.
         Err(_) => match thread.join() {
             Ok(Err(error)) => Err(error),
@@ -62,7 +58,7 @@ pub fn start(engine: Arc<Engine>, options: &ServerOptions) -> Result<RunningServ
 
 /// A server that runs beside the caller. Dropping it stops it.
 pub struct RunningServer {
-    address: SocketAddr,
+    addresses: Addresses,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), ServerError>>>,
 }
@@ -70,10 +66,15 @@ pub struct RunningServer {
 impl RunningServer {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses.api
     }
 
-    /// Lets requests in flight end, and returns when the server has.
+    /// Where it answers probes and figures alone, if it does.
+    pub fn operations_address(&self) -> Option<SocketAddr> {
+        self.addresses.operations
+    }
+
+    /// Begins to drain, lets requests in flight end, and returns when the server has.
     pub fn stop(mut self) -> Result<(), ServerError> {
         self.finish()
     }
@@ -97,170 +98,76 @@ impl Drop for RunningServer {
     }
 }
 
-type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// Where a server listens.
+#[derive(Clone, Copy)]
+struct Addresses {
+    api: SocketAddr,
+    operations: Option<SocketAddr>,
+}
 
 fn run(
-    engine: Arc<Engine>,
+    parts: Parts,
     options: &ServerOptions,
-    on_ready: impl FnOnce(SocketAddr),
-    stop: Stop,
+    on_ready: impl FnOnce(Addresses),
+    stop: StopWord,
 ) -> Result<(), ServerError> {
     options.validate()?;
-    let service = Service::new(engine, options)
-        .map_err(|source| ServerError::Thread { name: "compute", source })
-        .map(Arc::new)?;
-    let follower = Follower::start(Arc::clone(&service))?;
-    let data = Data::from(Arc::clone(&service));
-    let result = rt::System::new().block_on(async move {
-        let factory = move || App::new().app_data(data.clone()).default_service(web::to(handle));
-        let bind_failed = |source| ServerError::Bind { bind: options.bind, source };
-        let server = HttpServer::new(factory)
-            .workers(options.workers)
-            .max_connections(options.connections)
-            .keep_alive(Duration::from_secs(options.keep_alive_seconds))
-            .client_request_timeout(Duration::from_secs(5))
-            .client_disconnect_timeout(Duration::from_secs(1))
-            .shutdown_timeout(options.shutdown_seconds)
-            .shutdown_signal(stop)
-            .bind(options.bind)
-            .map_err(bind_failed)?;
-        let address = server.addrs().first().copied().unwrap_or(options.bind);
-        let running = server.run();
-        tracing::info!(%address, "listening");
-        on_ready(address);
-        running.await.map_err(|source| ServerError::Run { source })
-    });
+    let certificate = Certificate::open(options)?.map(Arc::new);
+    let service = Arc::new(Service::new(parts, options)?);
+    let follower = Follower::start(Arc::clone(&service), certificate.clone())?;
+    let result = rt::System::new().block_on(listen(service, certificate.as_deref(), on_ready, stop));
     follower.stop();
     tracing::info!("stopped");
     result
 }
 
-/// Waits for SIGINT or SIGTERM.
-async fn told_to_end() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                let interrupt = tokio::signal::ctrl_c();
-                let mut interrupt = std::pin::pin!(interrupt);
-                std::future::poll_fn(|context| {
-                    let told = terminate.poll_recv(context).is_ready()
-                        || interrupt.as_mut().poll(context).is_ready();
-                    if told { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-                })
-                .await;
-                return;
-            }
-            Err(error) => tracing::warn!(%error, "cannot listen for SIGTERM"),
-        }
-    }
-    if let Err(error) = tokio::signal::ctrl_c().await {
-        tracing::warn!(%error, "cannot listen for SIGINT");
-        std::future::pending::<()>().await;
-    }
-}
-
-/// The thread that loads the live bundle and follows it.
-struct Follower {
-    stop: Sender<()>,
-    thread: JoinHandle<()>,
-}
-
-impl Follower {
-    fn start(service: Arc<Service>) -> Result<Self, ServerError> {
-        let (stop, stopped) = channel();
-        let thread = std::thread::Builder::new()
-            .name("follow-current".to_owned())
-            .spawn(move || follow(&service, &stopped))
-            .map_err(|source| ServerError::Thread { name: "follow-current", source })?;
-        Ok(Self { stop, thread })
-    }
-
-    fn stop(self) {
-        self.stop.send(()).ok();
-        self.thread.join().ok();
-    }
-}
-
-fn follow(service: &Service, stopped: &Receiver<()>) {
-    // An engine that came with a snapshot is announced, too.
-    announce(service);
-    let mut last_failure = String::new();
-    loop {
-        let followed = service.engine.follow_current();
-        if let Some(error) = news(&mut last_failure, &followed) {
-            tracing::error!(error, "cannot follow the current index");
-        }
-        if let Ok(Followed::LastGood { refused }) = &followed {
-            let error = full_message(refused);
-            tracing::error!(error, "the current index is unusable, the last good one is live");
-        }
-        if let Ok(Followed::Swapped | Followed::LastGood { .. }) = followed {
-            service.metrics.swaps.inc();
-            announce(service);
-        }
-        match stopped.recv_timeout(FOLLOW_EVERY) {
-            Err(RecvTimeoutError::Timeout) => {}
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
-        }
-    }
-}
-
-/// The failure, if it is to be logged: not the same one each time that it is met, but once more after it was over.
-fn news(last_failure: &mut String, followed: &Result<Followed, RecommendError>) -> Option<String> {
-    let Err(error) = followed else {
-        last_failure.clear();
-        return None;
+async fn listen(
+    service: Arc<Service>,
+    certificate: Option<&Certificate>,
+    on_ready: impl FnOnce(Addresses),
+    stop: StopWord,
+) -> Result<(), ServerError> {
+    let options = service.options.clone();
+    let data = Data::from(Arc::clone(&service));
+    let shared = data.clone();
+    let failed = |bind| move |source| ServerError::Bind { bind, source };
+    let server = HttpServer::new(move || App::new().app_data(data.clone()).default_service(web::to(handle)))
+        .workers(options.workers)
+        .max_connections(options.connections)
+        .keep_alive(Duration::from_secs(options.keep_alive_seconds))
+        .client_request_timeout(Duration::from_secs(5))
+        .client_disconnect_timeout(Duration::from_secs(1))
+        .shutdown_timeout(options.shutdown_seconds)
+        .shutdown_signal(stop.heard(service));
+    let server = match certificate {
+        Some(certificate) => server.bind_rustls_0_23(options.bind, certificate.listener()?),
+        None => server.bind(options.bind),
     };
-    let error = full_message(error);
-    if error == *last_failure {
-        return None;
+    let server = server.map_err(failed(options.bind))?;
+    let mut addresses =
+        Addresses { api: server.addrs().first().copied().unwrap_or(options.bind), operations: None };
+    // It goes on until the API has ended: who asks whether it drains must be answered.
+    let mut probes = None;
+    if let Some(bind) = options.operations_bind {
+        let app = move || App::new().app_data(shared.clone()).default_service(web::to(handle_operations));
+        let server = HttpServer::new(app)
+            .workers(1)
+            .max_connections(PROBE_CONNECTIONS)
+            .client_request_timeout(Duration::from_secs(5))
+            .disable_signals()
+            .bind(bind)
+            .map_err(failed(bind))?;
+        addresses.operations = server.addrs().first().copied();
+        let running = server.run();
+        probes = Some(running.handle());
+        rt::spawn(running);
     }
-    last_failure.clone_from(&error);
-    Some(error)
-}
-
-fn announce(service: &Service) {
-    if let Ok(snapshot) = service.engine.snapshot() {
-        service.metrics.set_bundle(snapshot.version(), snapshot.movie_count());
-        tracing::info!(version = snapshot.version(), movies = snapshot.movie_count(), "index is live");
+    let running = server.run();
+    tracing::info!(address = %addresses.api, operations = ?addresses.operations, "listening");
+    on_ready(addresses);
+    let result = running.await.map_err(|source| ServerError::Run { source });
+    if let Some(probes) = probes {
+        probes.stop(false).await;
     }
-}
-
-/// An error with all its causes.
-fn full_message(error: &RecommendError) -> String {
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        message.push_str(": ");
-        message.push_str(&error.to_string());
-        cause = error.source();
-    }
-    message
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failure_is_logged_once_while_it_lasts_and_again_when_it_recurs() {
-        let mut last_failure = String::new();
-        let mut check = |followed: Result<Followed, RecommendError>, expect: bool| {
-            assert_eq!(news(&mut last_failure, &followed).is_some(), expect, "{followed:?}");
-        };
-        let unknown = || RecommendError::UnknownMovie { movie_id: "1".to_owned() };
-        check(Ok(Followed::Unchanged), false);
-        check(Err(RecommendError::NotReady), true);
-        check(Err(RecommendError::NotReady), false);
-        check(Err(unknown()), true);
-        check(Err(RecommendError::NotReady), true);
-        check(Ok(Followed::Unchanged), false);
-        check(Err(RecommendError::NotReady), true);
-        check(Ok(Followed::Swapped), false);
-        check(Err(RecommendError::NotReady), true);
-        check(Ok(Followed::LastGood { refused: unknown() }), false);
-        check(Err(RecommendError::NotReady), true);
-    }
+    result
 }

@@ -49,6 +49,28 @@ pub(crate) fn schemas() -> Value {
         ),
         "PopularList": list("Item", &["location"], &json!({"user_id": text(), "location": place()})),
         "NeighborList": neighbor_list(),
+        "BatchRequest": {
+            "type": "object",
+            "required": ["path"],
+            "additionalProperties": false,
+            "properties": {
+                "method": {"enum": ["GET", "POST"], "default": "GET"},
+                "path": {"type": "string", "examples": ["/v1/users/42/recommendations?limit=10"]},
+                "body": {"type": ["object", "null"], "description": "Of a POST."},
+            },
+        },
+        "BatchAnswer": {
+            "type": "object",
+            "required": ["responses"],
+            "properties": {"responses": {"type": "array", "items": {
+                "type": "object",
+                "required": ["status", "body"],
+                "properties": {
+                    "status": {"type": "integer"},
+                    "body": {"type": "object", "description": "What the request alone would answer: a problem where it fails."},
+                },
+            }}},
+        },
         "Health": {
             "type": "object",
             "required": ["status"],

@@ -1,69 +1,131 @@
-//! One request from its head to its answer: request id, route, parameters, cache, pool, problem document, figures and log.
-//! The only file, with `run`, that knows actix.
+//! What requests share, and what a request that may pass is answered: by its route, from the cache or the pool.
 
-use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderValue};
-use actix_web::web::{Bytes, Data, Payload};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::HttpRequest;
+use actix_web::http::header;
+use actix_web::web::{Bytes, Payload};
 use cinedex_recommender::{Engine, PlaceRequest, PopularRequest, Snapshot};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
+use crate::ServerError;
+use crate::access::Access;
+use crate::admin::Call;
+use crate::audit::AuditLog;
 use crate::body::read_body;
 use crate::cache::{Encoded, Flight, Outcome, ResponseCache};
-use crate::cursor::{Cursor, hash};
+use crate::cors::Origins;
+use crate::cursor::Cursor;
 use crate::docs;
-use crate::metrics::{Metrics, UNMATCHED};
+use crate::keys::Scope;
+use crate::metrics::{Figures, Metrics};
 use crate::openapi;
+use crate::operations::Operations;
 use crate::options::ServerOptions;
-use crate::parameters::{Parameters, decode_form, read_id, read_query};
+use crate::parameters::{decode_form, read_id, read_query};
 use crate::pool::{Pool, Undone};
 use crate::problem::{Code, Problem};
 use crate::request_id::RequestIds;
-use crate::respond::{Asked, encode, refusal};
-use crate::routes::{Answer, Found, Operation, Route, find};
+use crate::respond::{Asked, List, encode, refusal};
+use crate::routes::{Found, Operation, Route};
+
+/// Threads for what operators ask, and what is written beside answers.
+const ERRAND_THREADS: usize = 2;
+
+/// Errands that may wait, and how long.
+const ERRANDS: usize = 256;
+const ERRAND_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What a server is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// What answers.
+    pub engine: Arc<Engine>,
+    /// What operators may do; without it the admin routes that build and keep indexes are off.
+    pub operations: Option<Arc<dyn Operations>>,
+}
+
+impl From<Arc<Engine>> for Parts {
+    fn from(engine: Arc<Engine>) -> Self {
+        Self { engine, operations: None }
+    }
+}
 
 /// Everything that requests share.
 pub(crate) struct Service {
     pub(crate) engine: Arc<Engine>,
+    pub(crate) operations: Option<Arc<dyn Operations>>,
     pub(crate) metrics: Metrics,
-    options: ServerOptions,
-    pool: Pool,
-    cache: Arc<ResponseCache>,
-    request_ids: RequestIds,
+    pub(crate) options: ServerOptions,
+    pub(crate) pool: Pool,
+    /// What may block, but computes nothing.
+    pub(crate) errands: Pool,
+    pub(crate) cache: Arc<ResponseCache>,
+    pub(crate) access: Access,
+    pub(crate) audit: AuditLog,
+    pub(crate) origins: Origins,
+    pub(crate) request_ids: RequestIds,
+    /// Whether the server has been told to stop.
+    pub(crate) draining: AtomicBool,
+    /// Requests answered, to log one in so many.
+    logged: AtomicU64,
     openapi: Arc<Encoded>,
-    docs: docs::Page,
+    pub(crate) docs: docs::Page,
 }
 
 impl Service {
-    pub(crate) fn new(engine: Arc<Engine>, options: &ServerOptions) -> std::io::Result<Self> {
+    pub(crate) fn new(parts: Parts, options: &ServerOptions) -> Result<Self, ServerError> {
         let deadline = Duration::from_millis(options.deadline_ms);
+        let thread_failed = |name| move |source| ServerError::Thread { name, source };
+        let metrics = Metrics::new();
+        let evictions = metrics.cache_evictions.clone();
+        let origins = Origins::parse(&options.cors_origins).map_err(|_| ServerError::Option {
+            option: "cors_origins",
+            reason: "must be origins such as https://films.example",
+        })?;
         Ok(Self {
-            engine,
-            metrics: Metrics::new(),
-            pool: Pool::new(options.compute_threads, options.queue_length, deadline)?,
-            cache: Arc::new(ResponseCache::new(options.cache_bytes, options.cache_ttl_seconds)),
+            engine: parts.engine,
+            operations: parts.operations,
+            metrics,
+            pool: Pool::new("compute", options.compute_threads, options.queue_length, deadline)
+                .map_err(thread_failed("compute"))?,
+            errands: Pool::new("errand", ERRAND_THREADS, ERRANDS, ERRAND_DEADLINE)
+                .map_err(thread_failed("errand"))?,
+            cache: Arc::new(ResponseCache::new(options.cache_bytes, options.cache_ttl_seconds, evictions)),
+            access: Access::new(options)?,
+            audit: AuditLog::new(options.audit_file.clone()),
+            origins,
             request_ids: RequestIds::new(),
+            draining: AtomicBool::new(false),
+            logged: AtomicU64::new(0),
             openapi: Arc::new(Encoded::new(openapi::document())),
             docs: docs::Page::new(),
             options: options.clone(),
         })
     }
 
-    async fn route(
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Whether this request is one of those that are logged though nothing is the matter with them.
+    pub(crate) fn is_sampled(&self) -> bool {
+        let every = u64::from(self.options.access_log_every);
+        every > 0 && self.logged.fetch_add(1, Ordering::Relaxed).is_multiple_of(every)
+    }
+
+    /// What the route answers, if the request may pass.
+    pub(crate) async fn route(
         self: &Arc<Self>,
         request: &HttpRequest,
         payload: Payload,
         found: Found<'_>,
         deadline: Instant,
-    ) -> Result<Arc<Encoded>, Problem> {
+        request_id: &str,
+    ) -> Outcome {
         let uri = &request.head().uri;
         if uri.path_and_query().map_or(0, |text| text.as_str().len()) > self.options.uri_bytes {
             let most = self.options.uri_bytes;
@@ -86,22 +148,33 @@ impl Service {
             Some(segment) => read_id(id_name(route), segment)?,
             None => String::new(),
         };
-        let (parameters, history) = if route.has_body() {
-            // A body's fields are its parameters; in the query it has none.
-            if let Some(name) = first_name(uri.query().unwrap_or_default()) {
-                let detail = "this route's parameters go into the body";
-                return Err(Problem::field(Code::UnknownParameter, &name, detail).closing());
-            }
+        let body = if route.has_body() {
+            refuse_query(uri.query())?;
             let body = timeout_at(deadline, self.body(request, payload));
             let late = |_| Problem::new(Code::RequestTimeout, "the body was not complete in time").closing();
-            read_body(route, &body.await.map_err(late)??)?
+            body.await.map_err(late)??
+        } else {
+            Bytes::new()
+        };
+        if route.scope == Some(Scope::Admin) {
+            let query = uri.query().map(str::as_bytes);
+            let limit = if route.has_body() { 0 } else { read_query(route, query)?.limit };
+            let call = self.administer(Call { operation: route.operation, id, body, limit });
+            let late = |_| Problem::new(Code::Overloaded, "the operation did not end in time").closing();
+            return timeout_at(deadline, call).await.map_err(late)?;
+        }
+        if route.operation == Operation::Batch {
+            return self.batch(body, request_id, deadline).await;
+        }
+        let (parameters, history) = if route.has_body() {
+            read_body(route, &body)?
         } else {
             (read_query(route, uri.query().map(str::as_bytes))?, Vec::new())
         };
         match route.operation {
             Operation::Live => Ok(Arc::new(Encoded::new(br#"{"status":"live"}"#.to_vec()))),
             Operation::Ready => self.ready(),
-            Operation::Metrics => Ok(Arc::new(Encoded::new(self.metrics.encode().into_bytes()))),
+            Operation::Metrics => Ok(Arc::new(Encoded::new(self.figures().into_bytes()))),
             Operation::OpenApi => Ok(Arc::clone(&self.openapi)),
             Operation::Docs => Ok(self.docs(request)),
             Operation::Movie => {
@@ -110,55 +183,26 @@ impl Service {
                 let answer = snapshot.movie(&id).map_err(refused)?;
                 Ok(Arc::new(Encoded::new(encode(&answer)?)))
             }
-            operation => {
-                let key = list_key(route, &id, &parameters);
-                let asked = Asked {
-                    operation,
-                    request: hash(key.as_bytes()),
-                    first_page: parameters.limit,
-                    offset: 0,
-                    now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
-                    id,
-                    parameters,
-                    history,
-                };
+            _ => {
                 let late = |_| Problem::new(Code::Overloaded, "the answer was not ready in time").closing();
-                timeout_at(deadline, self.list(&key, asked)).await.map_err(late)?
+                let list = self.list(List::new(route, id, parameters, history));
+                timeout_at(deadline, list).await.map_err(late)?
             }
         }
     }
 
     /// A list, from the cache or computed; a later page from the snapshot on which it began.
-    async fn list(self: &Arc<Self>, list_key: &str, mut asked: Asked) -> Outcome {
-        let snapshot = match asked.parameters.cursor.take() {
-            None => self.live()?,
-            Some(text) => {
-                // Not ready comes before the cursor: an empty engine knows no version.
-                self.live()?;
-                let refused = |why| Problem::field(Code::InvalidParameter, "cursor", why);
-                let cursor =
-                    Cursor::decode(&text).map_err(|_| refused("not a cursor that this server gave"))?;
-                if cursor.request != asked.request {
-                    return Err(refused("it belongs to a request with other parameters"));
-                }
-                let expired = || Problem::new(Code::CursorExpired, "begin again without the cursor");
-                if cursor.is_expired(asked.now) {
-                    return Err(expired());
-                }
-                asked.offset = cursor.offset as usize;
-                asked.first_page = usize::from(cursor.first_page);
-                self.engine.snapshot_of(&cursor.version).ok_or_else(expired)?
-            }
-        };
-        if asked.operation == Operation::ForHistory {
+    async fn list(self: &Arc<Self>, mut list: List) -> Outcome {
+        let snapshot = self.snapshot_for(self.live()?, &mut list.asked)?;
+        if list.asked.operation == Operation::ForHistory {
             let (sender, answer) = oneshot::channel();
-            self.compute(snapshot, asked, move |outcome| {
+            self.compute(snapshot, list.asked, move |outcome| {
                 sender.send(outcome).ok();
             });
             return answer.await.unwrap_or_else(|_| Err(Problem::internal()));
         }
-        let Asked { offset, first_page, parameters: Parameters { limit, .. }, .. } = asked;
-        let key = format!("{} {offset} {limit} {first_page} {list_key}", snapshot.version());
+        let key = list.page_key(&snapshot);
+        let asked = list.asked;
         if let Some(encoded) = self.cache.get(&key) {
             self.metrics.cache_hits.inc();
             return Ok(encoded);
@@ -177,6 +221,33 @@ impl Service {
         answer.await.unwrap_or_else(|_| Err(Problem::internal()))
     }
 
+    /// The snapshot that a list is answered from: the live one, or that on which the first page was.
+    pub(crate) fn snapshot_for(
+        &self,
+        live: Arc<Snapshot>,
+        asked: &mut Asked,
+    ) -> Result<Arc<Snapshot>, Problem> {
+        let Some(text) = asked.parameters.cursor.take() else { return Ok(live) };
+        let refused = |why| Problem::field(Code::InvalidParameter, "cursor", why);
+        let cursor = Cursor::decode(&text).map_err(|_| refused("not a cursor that this server gave"))?;
+        if cursor.request != asked.request {
+            return Err(refused("it belongs to a request with other parameters"));
+        }
+        let expired = || Problem::new(Code::CursorExpired, "begin again without the cursor");
+        if cursor.is_expired(asked.now) {
+            return Err(expired());
+        }
+        // Rows of movies and users are 32 bits wide.
+        asked.offset = cursor.offset.min(u32::MAX.into()) as usize;
+        asked.first_page = usize::from(cursor.first_page);
+        asked.moved = cursor.stamp != asked.stamp;
+        asked.shown = cursor.shown;
+        if asked.moved && asked.shown.len() != asked.offset {
+            return Err(expired());
+        }
+        self.engine.snapshot_of(&cursor.version).ok_or_else(expired)
+    }
+
     /// Computes on the pool; `done` hears the outcome on one of its threads, or at once on this one.
     fn compute(
         self: &Arc<Self>,
@@ -184,25 +255,31 @@ impl Service {
         asked: Asked,
         done: impl FnOnce(Outcome) + Send + 'static,
     ) {
-        let service = Arc::clone(self);
-        self.pool.run(
-            move || asked.answer(&snapshot).map(|body| Arc::new(Encoded::new(body))),
-            move |result| {
-                done(result.unwrap_or_else(|undone| match undone {
-                    Undone::Full | Undone::Late => {
-                        service.metrics.refused.inc();
-                        Err(Problem::overloaded())
-                    }
-                    Undone::Panicked => {
-                        service.metrics.panics.inc();
-                        Err(Problem::internal())
-                    }
-                }));
-            },
-        );
+        self.admit(move || asked.answer(&snapshot).map(|body| Arc::new(Encoded::new(body))), done);
     }
 
-    fn live(&self) -> Result<Arc<Snapshot>, Problem> {
+    /// Runs work on the pool; `done` hears the outcome on one of its threads, or at once on this one.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        work: impl FnOnce() -> Outcome + Send + 'static,
+        done: impl FnOnce(Outcome) + Send + 'static,
+    ) {
+        let service = Arc::clone(self);
+        self.pool.run(work, move |result| {
+            done(result.unwrap_or_else(|undone| match undone {
+                Undone::Full | Undone::Late => {
+                    service.metrics.refused.inc();
+                    Err(Problem::overloaded())
+                }
+                Undone::Panicked => {
+                    service.metrics.panics.inc();
+                    Err(Problem::internal())
+                }
+            }));
+        });
+    }
+
+    pub(crate) fn live(&self) -> Result<Arc<Snapshot>, Problem> {
         self.engine.snapshot().map_err(|_| Problem::not_ready())
     }
 
@@ -214,7 +291,21 @@ impl Service {
         let snapshot = self.engine.snapshot().ok();
         let list = snapshot.as_ref().and_then(|snapshot| snapshot.popular(&favourite).ok());
         let movie_id = list.as_ref().and_then(|list| Some(list.items.first()?.movie_id));
-        Arc::new(Encoded::new(self.docs.html(host, movie_id).into_bytes()))
+        let scheme = self.options.scheme();
+        Arc::new(Encoded::new(self.docs.html(scheme, host, movie_id).into_bytes()))
+    }
+
+    /// The figures, those that are only looked up when they are asked for among them.
+    fn figures(&self) -> String {
+        let (cache_entries, cache_bytes) = self.cache.size();
+        self.metrics.set(&Figures {
+            cache_entries,
+            cache_bytes,
+            queue_length: self.pool.waiting() as u64,
+            is_draining: self.is_draining(),
+            keys: self.access.keys.len() as u64,
+        });
+        self.metrics.encode()
     }
 
     fn ready(&self) -> Result<Arc<Encoded>, Problem> {
@@ -224,6 +315,9 @@ impl Service {
             index_version: &'a str,
             movies: usize,
             users: usize,
+        }
+        if self.is_draining() {
+            return Err(Problem::new(Code::Draining, "the server has been told to stop"));
         }
         let snapshot = self.live()?;
         let ready = Ready {
@@ -262,116 +356,12 @@ impl Service {
     }
 }
 
-/// Answers any request; never fails and never panics.
-pub(crate) async fn handle(service: Data<Service>, request: HttpRequest, payload: Payload) -> HttpResponse {
-    let started = Instant::now();
-    let service = service.into_inner();
-    let id =
-        service.request_ids.accept_or_make(request.headers().get("x-request-id").map(HeaderValue::as_bytes));
-    let found = find(request.method().as_str(), request.head().uri.path());
-    let route = if let Found::Route(route, _) = &found { Some(*route) } else { None };
-    let deadline = started + Duration::from_millis(service.options.request_timeout_ms);
-    let outcome = unwound(service.route(&request, payload, found, deadline)).await.unwrap_or_else(|| {
-        service.metrics.panics.inc();
-        Err(Problem::internal())
-    });
-    let response = match &outcome {
-        Ok(encoded) => success(&service, &request, route, encoded, &id),
-        Err(problem) => failure(problem, &id),
-    };
-    let elapsed = started.elapsed();
-    let pattern = route.map_or(UNMATCHED, |route| route.pattern);
-    let method = method_label(request.method().as_str());
-    let status = response.status().as_u16();
-    service.metrics.count(pattern, method, status, elapsed);
-    log(&service, &id, pattern, method, status, elapsed);
-    response
-}
-
-fn success(
-    service: &Service,
-    request: &HttpRequest,
-    route: Option<&Route>,
-    encoded: &Encoded,
-    request_id: &str,
-) -> HttpResponse {
-    let (operation, answer) =
-        route.map_or((Operation::Live, Answer::Json("Health")), |route| (route.operation, route.answer));
-    let transient = matches!(operation, Operation::Live | Operation::Ready | Operation::Metrics);
-    let tagged = !transient && operation != Operation::ForHistory;
-    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let unchanged = tagged && known.is_some_and(|known| matches_etag(known, &encoded.etag));
-    let mut builder = HttpResponse::build(if unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
-    common_headers(&mut builder, request_id);
-    let freshness = if tagged { "private, no-cache" } else { "no-store" };
-    builder.insert_header((header::CACHE_CONTROL, freshness));
-    if tagged {
-        builder.insert_header((header::ETAG, encoded.etag.as_str()));
-    }
-    if operation == Operation::Docs {
-        builder.insert_header((header::CONTENT_SECURITY_POLICY, service.docs.policy()));
-    }
-    if unchanged {
-        return builder.finish();
-    }
-    let media_type = match answer {
-        Answer::Json(_) => "application/json",
-        Answer::Text(media_type) => media_type,
-    };
-    builder.insert_header((header::CONTENT_TYPE, media_type)).body(encoded.body.clone())
-}
-
-fn failure(problem: &Problem, request_id: &str) -> HttpResponse {
-    let status = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut builder = HttpResponse::build(status);
-    common_headers(&mut builder, request_id);
-    builder.insert_header((header::CACHE_CONTROL, "no-store"));
-    builder.insert_header((header::CONTENT_TYPE, "application/problem+json"));
-    if let Some(seconds) = problem.retry_after_seconds() {
-        builder.insert_header((header::RETRY_AFTER, seconds.to_string()));
-    }
-    if let Some(allow) = &problem.allow {
-        builder.insert_header((header::ALLOW, allow.as_str()));
-    }
-    if problem.close {
-        builder.force_close();
-    }
-    builder.body(problem.encode(request_id))
-}
-
-fn common_headers(builder: &mut HttpResponseBuilder, request_id: &str) {
-    builder.insert_header(("x-request-id", request_id));
-    builder.insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
-}
-
-/// At most one event a request: what failed, then what was refused for overload or was slow, else for debugging. That a
-/// client sent its body slowly is no warning: any client can.
-fn log(service: &Service, request_id: &str, route: &str, method: &str, status: u16, elapsed: Duration) {
-    let elapsed_us = elapsed.as_micros() as u64;
-    if status == 500 {
-        tracing::error!(request_id, route, method, status, elapsed_us, "request failed");
-    } else if status == 503 && route.starts_with("/v1") {
-        tracing::warn!(request_id, route, method, status, elapsed_us, "request refused");
-    } else if status != 408 && elapsed >= Duration::from_millis(service.options.slow_ms) {
-        tracing::warn!(request_id, route, method, status, elapsed_us, "request slow");
-    } else {
-        tracing::debug!(request_id, route, method, status, elapsed_us, "request answered");
-    }
-}
-
-/// Runs a future; `None` if it panicked. It is not polled again after that, so nothing half-done is seen.
-async fn unwound<F: Future>(future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    poll_fn(move |context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
-        Ok(poll) => poll.map(Some),
-        Err(_) => Poll::Ready(None),
+/// A body's fields are its parameters; in the query it has none.
+pub(crate) fn refuse_query(query: Option<&str>) -> Result<(), Problem> {
+    first_name(query.unwrap_or_default()).map_or(Ok(()), |name| {
+        let detail = "this route's parameters go into the body";
+        Err(Problem::field(Code::UnknownParameter, &name, detail).closing())
     })
-    .await
-}
-
-/// What a list is, whatever page of it: route, id and normal form.
-fn list_key(route: &Route, id: &str, parameters: &Parameters) -> String {
-    format!("{} {}:{id} {}", route.pattern, id.len(), parameters.normal_form())
 }
 
 /// The name of the first parameter of a query; `query` if it cannot be decoded.
@@ -381,50 +371,8 @@ fn first_name(query: &str) -> Option<String> {
     Some(decode_form(name.as_bytes()).unwrap_or_else(|_| "query".to_owned()))
 }
 
-fn id_name(route: &Route) -> &'static str {
+pub(crate) fn id_name(route: &Route) -> &'static str {
     let start = route.pattern.find('{').map_or(0, |brace| brace + 1);
     let end = route.pattern.find('}').unwrap_or(start);
     &route.pattern[start..end]
-}
-
-fn matches_etag(known: &str, etag: &str) -> bool {
-    known.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
-}
-
-fn method_label(method: &str) -> &'static str {
-    match method {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        _ => "other",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_while_answering_becomes_an_answer() {
-        let outcome = actix_web::rt::System::new().block_on(async {
-            let panicking = unwound(async {
-                tokio::task::yield_now().await;
-                panic!("on purpose")
-            });
-            let fine = unwound(async { 7 });
-            (panicking.await, fine.await)
-        });
-        assert_eq!(outcome, (None::<()>, Some(7)));
-        let response = failure(&Problem::internal(), "r-1");
-        assert_eq!(response.status().as_u16(), 500);
-    }
-
-    #[test]
-    fn tags_compare_weakly() {
-        assert!(matches_etag("\"a\", W/\"b\"", "\"b\"") && matches_etag("*", "\"b\""));
-        assert!(!matches_etag("\"a\"", "\"b\"") && !matches_etag("", "\"b\""));
-    }
 }

@@ -16,7 +16,7 @@ use cinedex_index::{
 };
 use cinedex_model::TasteMoments;
 use cinedex_recommender::{Engine, EngineOptions};
-use cinedex_server::{RunningServer, ServerOptions, start};
+use cinedex_server::{Operations, Parts, RunningServer, ServerOptions, start};
 use cinedex_vectors::{Csr, Matrix};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -39,6 +39,9 @@ pub fn options() -> ServerOptions {
         bind: "127.0.0.1:0".parse().unwrap(),
         workers: 2,
         compute_threads: 2,
+        keys_file: "".into(),
+        audit_file: "".into(),
+        drain_seconds: 0,
         ..ServerOptions::default()
     }
 }
@@ -49,11 +52,21 @@ pub fn world() -> World {
 }
 
 pub fn world_with(options: &ServerOptions, engine_options: EngineOptions) -> World {
+    operated_world(options, engine_options, |_| None)
+}
+
+/// A server with an index, and with operations that are made from where its indexes are.
+pub fn operated_world(
+    options: &ServerOptions,
+    engine_options: EngineOptions,
+    operations: impl FnOnce(&IndexRoot) -> Option<Arc<dyn Operations>>,
+) -> World {
     let directory = tempfile::tempdir().unwrap();
     let root = IndexRoot::new(directory.path());
     publish(&root, 0.5, true);
-    let engine = Engine::open(root.clone(), engine_options).unwrap();
-    World { server: start(Arc::new(engine), options).unwrap(), root, _directory: directory }
+    let engine = Arc::new(Engine::open(root.clone(), engine_options).unwrap());
+    let parts = Parts { operations: operations(&root), ..Parts::from(engine) };
+    World { server: start(parts, options).unwrap(), root, _directory: directory }
 }
 
 /// A server that has no index yet.
@@ -242,6 +255,27 @@ pub fn post(address: SocketAddr, target: &str, media_type: &str, body: &[u8]) ->
         body.len()
     );
     send(address, &[head.as_bytes(), body].concat())
+}
+
+/// A request with a key, and a body if it is not empty.
+pub fn call(address: SocketAddr, method: &str, target: &str, key: Option<&str>, body: &str) -> Response {
+    let mut head = format!("{method} {target} HTTP/1.1\r\nhost: test\r\n");
+    if let Some(key) = key {
+        head.push_str(&format!("authorization: Bearer {key}\r\n"));
+    }
+    if !body.is_empty() {
+        head.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()));
+    }
+    send(address, format!("{head}\r\n{body}").as_bytes())
+}
+
+/// Expects a problem document.
+#[track_caller]
+pub fn refused(response: &Response, status: u16, code: &str) -> Value {
+    let problem = response.json();
+    assert_eq!((response.status, problem["code"].as_str()), (status, Some(code)), "{problem}");
+    assert_eq!(response.header("content-type"), Some("application/problem+json"));
+    problem
 }
 
 pub fn recommend(address: SocketAddr, body: &str) -> Response {

@@ -19,8 +19,9 @@ pub(super) fn run(context: Context, flags: &ServeArguments) -> Result<()> {
     }
     let engine = Arc::new(Engine::new(IndexRoot::new(&configuration.indexes), EngineOptions::default()));
     serve(engine, &configuration.serve, |address| {
-        terminal::note(&format!("cinedex serves {} on http://{address}", configuration.indexes.display()));
-        terminal::note(&format!("documentation of the API: http://{address}/docs"));
+        let (indexes, scheme) = (configuration.indexes.display(), configuration.serve.scheme());
+        terminal::note(&format!("cinedex serves {indexes} on {scheme}://{address}"));
+        terminal::note(&format!("documentation of the API: {scheme}://{address}/docs"));
     })
 }
 
@@ -34,10 +35,11 @@ pub(super) fn serve(
     Ok(())
 }
 
-/// Shows the configuration in force.
+/// Shows the configuration in force, without its secrets.
 pub(super) fn print(configuration: &Configuration, json: bool) -> Result<()> {
+    let configuration = configuration.redacted();
     if json {
-        return terminal::print_json(configuration);
+        return terminal::print_json(&configuration);
     }
-    terminal::print(&toml::to_string(configuration)?)
+    terminal::print(&toml::to_string(&configuration)?)
 }
