@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("model", &["domain", "storage", "vectors"]),
     ("index", &["domain", "storage", "vectors"]),
     ("feedback", &["domain"]),
-    ("recommender", &["domain", "index", "model", "vectors"]),
+    ("recommender", &["domain", "feedback", "index", "model", "vectors"]),
     ("pipeline", &["dataset", "domain", "index", "model", "recommender", "storage", "vectors"]),
     ("server", &["domain", "recommender"]),
     ("cli", &["dataset", "domain", "index", "model", "pipeline", "recommender", "server", "storage"]),

@@ -134,6 +134,8 @@ pub enum Source {
     Similar,
     /// It is popular in the place, or was liked much lately.
     Popular,
+    /// It is liked more often of late than its past predicts.
+    Trending,
 }
 
 /// What a user's ranking rests on.

@@ -2,7 +2,7 @@
 //! the places that were asked for. Immutable but for that cache.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cinedex_domain::{Location, Metric, MovieFilter, MovieIndex};
 use cinedex_index::{Allowed, Bundle, PlaceIndex, ResolvedPlace, Retrieval, Retrieved, Spread, UnknownGenre};
@@ -10,6 +10,8 @@ use cinedex_model::TasteSpread;
 
 use crate::answer::{Item, MovieAnswer, MovieList, PlaceAnswer, RetrievalKind};
 use crate::blend::{LogScale, Recent};
+use crate::live::Places;
+use crate::ranking::Rankings;
 use crate::request::EVERYWHERE;
 use crate::titles::TitleIndex;
 use crate::{PlaceRequest, RecommendError};
@@ -22,7 +24,13 @@ pub struct Snapshot {
     scales: Mutex<HashMap<PlaceIndex, LogScale>>,
     recent: Recent,
     spread: TasteSpread,
+    /// The rows of films by their numbers in the counts of what is live; [`NO_ROW`] for a film that the catalogue does not have.
+    film_rows: Mutex<Arc<Vec<u32>>>,
+    rankings: Rankings,
 }
+
+/// Stands for a film that the catalogue does not have.
+const NO_ROW: u32 = u32::MAX;
 
 impl Snapshot {
     /// Wraps an open bundle. Its titles are not indexed yet: see [`Snapshot::index_titles`]. `min_events`: see
@@ -35,12 +43,26 @@ impl Snapshot {
         };
         let Spread { mean, movies, .. } = bundle.spread();
         let spread = TasteSpread::of_mean(mean, movies);
-        Self { bundle, titles: OnceLock::new(), min_events, scales: Mutex::default(), recent, spread }
+        Self {
+            rankings: Rankings::new(bundle.movie_count()),
+            bundle,
+            titles: OnceLock::new(),
+            min_events,
+            scales: Mutex::default(),
+            recent,
+            spread,
+            film_rows: Mutex::default(),
+        }
     }
 
     /// The version of the bundle.
     pub fn version(&self) -> &str {
         self.bundle.version().as_str()
+    }
+
+    /// The last position of the log that the bundle was made with: only what happened later is live for it. 0 without a log.
+    pub fn log_position(&self) -> u64 {
+        self.bundle.manifest().inputs.log_position.unwrap_or(0)
     }
 
     /// Movies in the catalogue.
@@ -110,6 +132,28 @@ impl Snapshot {
         scale
     }
 
+    /// Interactions that a place needs to speak for itself.
+    pub(crate) fn min_events(&self) -> u64 {
+        self.min_events
+    }
+
+    /// Rankings by place with what is live in them.
+    pub(crate) fn rankings(&self) -> &Rankings {
+        &self.rankings
+    }
+
+    /// The rows of all films that were ever counted, by their numbers.
+    pub(crate) fn film_rows(&self, places: &Places) -> FilmRows {
+        let mut rows = self.film_rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = places.film_count();
+        if rows.len() < count {
+            let row = |film| self.bundle.movie_index(places.film_id(film).as_str());
+            let more = (rows.len() as u32..count as u32).map(|film| row(film).map_or(NO_ROW, |row| row.0));
+            Arc::make_mut(&mut rows).extend(more);
+        }
+        FilmRows(Arc::clone(&rows))
+    }
+
     pub(crate) fn recent(&self) -> &Recent {
         &self.recent
     }
@@ -164,6 +208,16 @@ impl Snapshot {
             unknown_movies: None,
             more,
         }
+    }
+}
+
+/// From a film's number to its row.
+pub(crate) struct FilmRows(Arc<Vec<u32>>);
+
+impl FilmRows {
+    /// The row of a film; `None` if the catalogue does not have it.
+    pub(crate) fn row(&self, film: u32) -> Option<u32> {
+        self.0.get(film as usize).copied().filter(|row| *row != NO_ROW)
     }
 }
 
