@@ -16,9 +16,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("index", &["domain", "storage", "vectors"]),
     ("feedback", &["domain"]),
     ("recommender", &["domain", "feedback", "index", "model", "vectors"]),
-    ("pipeline", &["dataset", "domain", "index", "model", "recommender", "storage", "vectors"]),
+    ("pipeline", &["dataset", "domain", "feedback", "index", "model", "recommender", "storage", "vectors"]),
     ("server", &["domain", "recommender"]),
-    ("cli", &["dataset", "domain", "index", "model", "pipeline", "recommender", "server", "storage"]),
+    (
+        "cli",
+        &["dataset", "domain", "feedback", "index", "model", "pipeline", "recommender", "server", "storage"],
+    ),
 ];
 
 /// Third-party crates and the only crates of ours that may name them outside tests.

@@ -1,11 +1,15 @@
 //! The command line as data: every command, flag, unit and default.
 
+mod keys;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use cinedex_index::BuildOptions;
 use cinedex_model::{EaseParameters, ItemKnnParameters};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use keys::{KeyFileArgument, KeyScope, KeysCommand};
 
 /// Movie recommendations from one binary: import interactions, train, index, serve.
 #[derive(Debug, Parser)]
@@ -17,6 +21,9 @@ pub(crate) struct Arguments {
     /// Folder of bundles and of the CURRENT pointer [default: indexes].
     #[arg(long, global = true, env = "CINEDEX_INDEXES", value_name = "DIR")]
     pub(crate) indexes: Option<PathBuf>,
+    /// Folder of the log of what happens while serving [default: feedback, in the folder of data].
+    #[arg(long, global = true, env = "CINEDEX_FEEDBACK", value_name = "DIR")]
+    pub(crate) feedback: Option<PathBuf>,
     /// Configuration file [default: cinedex.toml, where it exists].
     #[arg(long, global = true, env = "CINEDEX_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -77,6 +84,19 @@ pub(crate) enum Command {
     },
     /// Serve the live bundle over HTTP.
     Serve(ServeArguments),
+    /// Make, list and revoke the keys of the API.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Copy data sets, models, bundles and the log into a folder, also while they are served.
+    Backup {
+        /// The folder; it must be empty or not there.
+        folder: PathBuf,
+    },
+    /// Put a backup back where nothing is.
+    Restore {
+        /// The folder that a backup was made into.
+        folder: PathBuf,
+    },
 }
 
 /// Where from and how to serve the demo.
@@ -102,6 +122,9 @@ pub(crate) struct ServeArguments {
     /// Listen beyond loopback although no key protects the service (`CINEDEX_OPEN=true`).
     #[arg(long)]
     pub(crate) open: bool,
+    /// Serve without the log of what happens: nothing is learned while serving, and what would change something is refused.
+    #[arg(long)]
+    pub(crate) read_only: bool,
     /// Any other setting of the server, see --print-config; its environment variable is `CINEDEX_` and FIELD in upper case.
     #[arg(long, value_name = "FIELD=VALUE")]
     pub(crate) set: Vec<String>,
@@ -119,6 +142,9 @@ pub(crate) enum DatasetCommand {
     /// Add facts to the movies of a data set.
     #[command(subcommand)]
     Enrich(EnrichCommand),
+    /// Write what happened while serving as a table, for training elsewhere.
+    #[command(subcommand)]
+    Export(ExportCommand),
     /// Fetch a published data set and import it.
     Download(DownloadArguments),
     /// The data sets there are.
@@ -148,6 +174,12 @@ pub(crate) enum ImportCommand {
     Csv(TableArguments),
     /// An app's own Parquet files.
     Parquet(TableArguments),
+    /// Interactions into the log, as `dataset export log` writes them; what is there already counts once. Not while it is served:
+    /// send them to the server then.
+    Log {
+        /// The Parquet file.
+        file: PathBuf,
+    },
     /// The embedded demo world: real films, simulated people.
     Demo {
         /// Seed of the simulation.
@@ -156,6 +188,17 @@ pub(crate) enum ImportCommand {
         /// Name and limits.
         #[command(flatten)]
         target: TargetArguments,
+    },
+}
+
+/// What to export.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExportCommand {
+    /// The interactions in the log, also while it is served: Parquet with `user_id, movie_id, kind, value, timestamp, location`;
+    /// nothing of users who were forgotten.
+    Log {
+        /// The file to write; one that is there is replaced.
+        file: PathBuf,
     },
 }
 

@@ -76,6 +76,11 @@ impl LiveChanges {
         self.log_position = position;
     }
 
+    /// That position; 0 where nothing was noted.
+    pub fn log_position(&self) -> u64 {
+        self.log_position
+    }
+
     /// Interactions of users who were not forgotten after.
     pub fn interaction_count(&self) -> usize {
         self.rows.iter().filter(|row| self.users[row.user as usize].is_some()).count()

@@ -11,6 +11,7 @@ use std::path::{Component, Path, PathBuf};
 
 use cinedex_dataset::DataRoot;
 use cinedex_domain::{Progress, Step};
+use cinedex_feedback::{Log, LogOptions};
 use cinedex_index::{IndexRoot, Version};
 use cinedex_storage::{AtomicDirectory, sha256_file, write_file_atomically};
 use serde::{Deserialize, Serialize};
@@ -86,7 +87,7 @@ pub fn back_up(stores: &Stores, into: &Path, progress: Progress<'_>) -> Result<B
     }
     let live = copy.bundles(&stores.indexes)?;
     if stores.log.is_dir() {
-        copy.folder(&stores.log, LOG)?;
+        copy.log(&stores.log, LOG)?;
     }
     let created = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let mut manifest = Manifest { format_version: FORMAT_VERSION, created, live, files: BTreeMap::new() };
@@ -99,6 +100,15 @@ pub fn back_up(stores: &Stores, into: &Path, progress: Progress<'_>) -> Result<B
     write_file_atomically(&copy.to.join(MANIFEST), &text)?;
     directory.commit_new()?;
     Ok(manifest.report())
+}
+
+/// Copies the log in `folder` into a temporary one while another process writes it: a log that has all that was acknowledged when
+/// this began.
+pub fn copy_log(folder: &Path, progress: Progress<'_>) -> Result<tempfile::TempDir, PipelineError> {
+    let into = tempfile::tempdir().map_err(io("create a folder in", &std::env::temp_dir()))?;
+    let copy = Copy { to: into.path(), progress };
+    copy.log(folder, "")?;
+    Ok(into)
 }
 
 /// Puts a backup back. Every file is held against its checksum first, and the places must be empty: nothing is written
@@ -218,6 +228,17 @@ impl Copy<'_> {
             }
         }
         Err(PipelineError::Unsteady { path: from.to_owned() })
+    }
+
+    /// Copies a log and opens the copy once, which cuts off the entry that was being written.
+    fn log(&self, from: &Path, name: &str) -> Result<(), PipelineError> {
+        self.folder(from, name)?;
+        let to = self.to.join(name);
+        drop(Log::open(&to, &LogOptions::default(), |_| {})?);
+        match fs::remove_file(to.join(LOCK)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io("remove", &to)(error)),
+            _ => Ok(()),
+        }
     }
 
     fn tree(&self, from: &Path, to: &Path) -> Result<(), PipelineError> {
@@ -389,7 +410,7 @@ fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -
 mod tests {
     use std::sync::atomic::AtomicBool;
 
-    use cinedex_domain::silent;
+    use cinedex_domain::{UserId, silent};
     use cinedex_model::IalsParameters;
 
     use super::*;
@@ -412,11 +433,14 @@ mod tests {
         for _ in 0..2 {
             build_and_publish(&stores.data, &stores.indexes, &request, &silent, &never).unwrap();
         }
-        fs::create_dir_all(&stores.log).unwrap();
-        fs::write(stores.log.join("00000000000000000001.log"), b"entries").unwrap();
-        fs::write(stores.log.join(LOCK), b"").unwrap();
+        let log = open(&stores.log);
+        log.forget(&UserId::new("somebody").unwrap()).unwrap();
         fs::write(stores.indexes.path().join("note.txt"), b"none of its business").unwrap();
         (folder, stores)
+    }
+
+    fn open(folder: &Path) -> Log {
+        Log::open(folder, &LogOptions::default(), |_| {}).unwrap().log
     }
 
     fn empty(folder: &Path) -> Stores {
@@ -445,8 +469,11 @@ mod tests {
         assert_eq!(restored.indexes.current().unwrap(), stores.indexes.current().unwrap());
         assert_eq!(restored.indexes.versions().unwrap().len(), 2);
         assert!(cinedex_dataset::Dataset::load(&restored.data, NAME).is_ok());
-        assert_eq!(fs::read(restored.log.join("00000000000000000001.log")).unwrap(), b"entries");
+        assert_eq!(open(&restored.log).forgotten(), open(&stores.log).forgotten());
+        assert_eq!(open(&restored.log).forgotten().len(), 1);
         let again = folder.path().join("again");
+        // The log is held meanwhile, as by a server.
+        let _held = open(&restored.log);
         assert_eq!(back_up(&restored, &again, &silent).unwrap().bytes, report.bytes);
         assert!(matches!(restore(&into, &restored, &silent), Err(PipelineError::NotEmpty { .. })));
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use cinedex_dataset::DatasetError;
 use cinedex_domain::DomainError;
+use cinedex_feedback::FeedbackError;
 use cinedex_index::{IndexError, Version};
 use cinedex_model::ModelError;
 use cinedex_recommender::RecommendError;
@@ -115,6 +116,9 @@ pub enum PipelineError {
     /// A task, the manifest of a backup or a part of it cannot be stored or read.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The log of what happened while serving cannot be read or written.
+    #[error(transparent)]
+    Feedback(#[from] FeedbackError),
     /// It was told to stop.
     #[error("cancelled")]
     Cancelled,

@@ -36,6 +36,7 @@ mod error;
 mod evaluation;
 mod features;
 mod jobs;
+mod live_log;
 mod places;
 mod preference_matrix;
 mod publication;
@@ -50,7 +51,7 @@ mod test_world;
 mod training;
 mod tuning;
 
-pub use backup::{BackupReport, Stores, back_up, restore};
+pub use backup::{BackupReport, Stores, back_up, copy_log, restore};
 pub use cold::{ColdEvaluation, ColdRanking, Figure};
 pub use cold_movies::{ColdMoviesRequest, evaluate_cold_movies};
 pub use cold_users::{ColdUsersRequest, evaluate_cold_users};
@@ -61,6 +62,7 @@ pub use evaluation::{
 };
 pub use features::{MovieFeatures, movie_features};
 pub use jobs::Jobs;
+pub use live_log::{LogImport, export_log, import_log, live_changes};
 pub use preference_matrix::preference_matrix;
 pub use publication::{BuildRequest, Gate, PublishReport, build_and_publish};
 pub use quality::{HeldOut, LiveQuality, Quality};

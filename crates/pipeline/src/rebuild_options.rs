@@ -29,6 +29,9 @@ pub struct RebuildOptions {
     pub max_quality_loss: f64,
     /// Earlier bundles that stay for roll-back. Default 3.
     pub keep: usize,
+    /// Days after which an interaction leaves the log, once a live bundle has learned it, and is not learned again unless the data
+    /// set has it too; 0 keeps all. Default 0.
+    pub log_retention_days: u32,
 }
 
 impl Default for RebuildOptions {
@@ -44,6 +47,7 @@ impl Default for RebuildOptions {
             held_out_per_mille: held_out.per_mille,
             max_quality_loss: gate.max_quality_loss,
             keep: 3,
+            log_retention_days: 0,
         }
     }
 }

@@ -24,6 +24,7 @@ pub(super) fn run(context: Context, flags: &DemoArguments) -> Result<()> {
         return super::serve::print(&configuration, json);
     }
     configuration.serve.validate()?;
+    configuration.rebuild.validate()?;
     let view = ProgressView::new();
     let report = prepare_demo(&data, &indexes, flags.dataset.as_deref(), &|step| view.show(step), &NEVER)?;
     drop(view);
@@ -36,7 +37,9 @@ pub(super) fn run(context: Context, flags: &DemoArguments) -> Result<()> {
         thousands(counts.interactions),
         report.version
     ));
-    let engine = Arc::new(Engine::open(indexes, EngineOptions::default())?);
+    // Beside the bundles: preparing the world anew does not touch it.
+    let feedback = indexes.path().join("feedback");
+    let engine = Arc::new(Engine::open(indexes.clone(), EngineOptions::default())?);
     let suggestions = Suggestions::of(&*engine.snapshot()?);
     if flags.prepare_only {
         terminal::note(&format!("ready in {:.1} s", began.elapsed().as_secs_f64()));
@@ -49,7 +52,8 @@ pub(super) fn run(context: Context, flags: &DemoArguments) -> Result<()> {
         }
         return terminal::print(&suggestions.text(configuration.serve.bind));
     }
-    super::serve::serve(engine, &configuration.serve, |address| {
+    let log = if flags.serve.read_only { None } else { Some(super::serve::open_log(&feedback, &engine)?) };
+    super::serve::serve(engine, log, indexes, &configuration, |address| {
         terminal::note(&format!(
             "ready in {:.1} s, serving on http://{address} (Ctrl-C stops)",
             began.elapsed().as_secs_f64()
