@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("feedback", &["domain"]),
     ("recommender", &["domain", "feedback", "index", "model", "vectors"]),
     ("pipeline", &["dataset", "domain", "feedback", "index", "model", "recommender", "storage", "vectors"]),
-    ("server", &["domain", "recommender"]),
+    ("server", &["domain", "feedback", "recommender"]),
     (
         "cli",
         &["dataset", "domain", "feedback", "index", "model", "pipeline", "recommender", "server", "storage"],

@@ -37,8 +37,8 @@ fn wrong_targets() {
         ("/", 404, "route_not_found", None),
         ("/v1", 404, "route_not_found", None),
         ("/v1/movies/1/2", 404, "route_not_found", None),
-        ("/v1/admin/indexes", 404, "route_not_found", None),
-        ("/v1/trending", 404, "route_not_found", None),
+        ("/v1/admin/indexes", 403, "admin_disabled", None),
+        ("/v1/trends", 404, "route_not_found", None),
         ("/v1/../livez", 404, "route_not_found", None),
         ("/etc/passwd", 404, "route_not_found", None),
         ("/v1/recommendations", 405, "method_not_allowed", None),
@@ -96,7 +96,7 @@ fn wrong_methods_and_bodies() {
     let world = world();
     let at = world.server.address();
     for method in ["DELETE", "PUT", "PATCH", "OPTIONS", "BREW"] {
-        let raw = format!("{method} /v1/movies/1 HTTP/1.1\r\nhost: test\r\n\r\n");
+        let raw = format!("{method} /v1/popular HTTP/1.1\r\nhost: test\r\n\r\n");
         let response = send(at, raw.as_bytes());
         check(&response, 405, "method_not_allowed", None);
         assert_eq!(response.header("allow"), Some("GET, HEAD"));

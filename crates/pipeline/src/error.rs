@@ -148,6 +148,12 @@ pub enum PipelineError {
         #[source]
         source: std::io::Error,
     },
+    /// Another process has the tasks.
+    #[error("the tasks {} are in use by another process", path.display())]
+    TasksInUse {
+        /// Their folder.
+        path: PathBuf,
+    },
     /// A task is running; there is never more than one.
     #[error("task {task_id} is running: wait for its end or cancel it")]
     TaskRunning {

@@ -1,7 +1,7 @@
 //! Long work beside serving: one task at a time on a thread of low priority, its record on disk, progress, cancelling. It knows
 //! nothing of what a task does.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +16,8 @@ use serde_json::Value;
 use crate::task::{Meter, described, seconds_left};
 use crate::{PipelineError, Task, TaskStatus};
 
+/// The file by which a process holds the records.
+const LOCK: &str = "LOCK";
 /// Records of tasks that are kept.
 const KEPT: usize = 100;
 /// A longer record is not one.
@@ -31,6 +33,8 @@ const INTERRUPTED: &str = "the program ended while it ran; nothing of it is live
 pub struct Jobs {
     shared: Arc<Shared>,
     threads: usize,
+    /// Held with an advisory lock: records that another process writes are not to be judged.
+    _lock: File,
 }
 
 struct Shared {
@@ -53,11 +57,15 @@ struct Running {
 }
 
 impl Jobs {
-    /// Opens the records in `folder`, which is made if need be. A task that is found running was interrupted: it has failed now.
+    /// Opens the records in `folder`, which is made if need be, for this process alone. A task that is found running was interrupted: it has failed now.
     /// Tasks compute on at most `threads` threads; 0 is half of the processors.
     pub fn open(folder: &Path, threads: usize) -> Result<Self, PipelineError> {
         let io = |action| move |source| PipelineError::Tasks { action, path: folder.to_owned(), source };
         fs::create_dir_all(folder).map_err(io("create"))?;
+        let lock = File::create(folder.join(LOCK)).map_err(io("lock"))?;
+        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+            return Err(PipelineError::TasksInUse { path: folder.to_owned() });
+        }
         let mut tasks: Vec<Task> = Vec::new();
         for entry in fs::read_dir(folder).map_err(io("list"))? {
             // What cannot be read is not a record that was written here: they are written whole.
@@ -74,7 +82,7 @@ impl Jobs {
         shared.lock().tasks = tasks;
         let available = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = if threads == 0 { (available / 2).max(1) } else { threads };
-        Ok(Self { shared: Arc::new(shared), threads })
+        Ok(Self { shared: Arc::new(shared), threads, _lock: lock })
     }
 
     /// How many threads a task may compute on.
@@ -412,6 +420,8 @@ mod tests {
         let over = jobs.task(&started.task_id).unwrap();
         assert_eq!((over.status, over.progress), (TaskStatus::Succeeded, 1.0));
         assert_eq!(over.result, Some(json!({ "threads": 1 })));
+        assert!(matches!(Jobs::open(&folder.path().join("tasks"), 1), Err(PipelineError::TasksInUse { .. })));
+        drop(jobs);
         assert_eq!(again(&folder).tasks(), [over]);
     }
 
@@ -466,6 +476,7 @@ mod tests {
         let found = jobs.task(&record.task_id).unwrap();
         assert_eq!((found.status, found.error.as_deref()), (TaskStatus::Failed, Some(INTERRUPTED)));
         assert!(found.finished_at.is_some());
+        drop(jobs);
         assert_eq!(again(&folder).tasks(), [found]);
     }
 
@@ -475,6 +486,7 @@ mod tests {
         let task = jobs.start("rebuild", STAGES, endless).unwrap();
         jobs.end();
         assert!(jobs.start("rebuild", STAGES, endless).is_err());
+        drop(jobs);
         let over = again(&folder).task(&task.task_id).unwrap();
         assert_eq!((over.status, over.error.as_deref()), (TaskStatus::Failed, Some(INTERRUPTED)));
     }
@@ -491,7 +503,7 @@ mod tests {
         }
         assert_eq!(jobs.tasks().len(), KEPT);
         assert_eq!(jobs.tasks()[0].task_id, last);
-        assert_eq!(fs::read_dir(folder.path().join("tasks")).unwrap().count(), KEPT);
+        assert_eq!(fs::read_dir(folder.path().join("tasks")).unwrap().count(), KEPT + 1);
     }
 
     #[test]

@@ -38,6 +38,7 @@ mod snapshot;
 mod taste;
 mod title_text;
 mod titles;
+mod told;
 mod trending;
 mod typing;
 mod view;
@@ -50,7 +51,7 @@ mod tests;
 mod world;
 
 pub use answer::{
-    Item, MovieAnswer, MovieList, Neighbor, NeighborList, NeighborStrategy, PlaceAnswer, Reason,
+    Genres, Item, MovieAnswer, MovieList, Neighbor, NeighborList, NeighborStrategy, PlaceAnswer, Reason,
     RetrievalKind, Source, Strategy,
 };
 pub use engine::{Engine, EngineOptions, Followed};

@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cinedex_domain::Location;
+use cinedex_domain::{Location, MovieId};
 use cinedex_index::{Added, Allowed, PlaceIndex};
 use cinedex_vectors::Scored;
 
 use crate::Snapshot;
-use crate::live::{Live, PlaceNumber, Places, Span};
+use crate::live::{Changes, Live, PlaceNumber, Places, Span};
 use crate::snapshot::FilmRows;
 use crate::trending::trending;
 
@@ -45,8 +45,9 @@ pub(crate) enum Asked {
 /// The films of a place in order.
 #[derive(Debug)]
 pub(crate) struct Ranking {
-    /// Descending score, ties ascending index.
+    /// Descending score, ties ascending index. Rows beyond the bundle's are of [`Changes`] of the same generation.
     films: Vec<Scored>,
+    pub(crate) generation: u64,
     /// The narrowest place with enough evidence; `None` for the world.
     pub(crate) location: Option<Location>,
     /// How much evidence it has.
@@ -54,16 +55,19 @@ pub(crate) struct Ranking {
 }
 
 impl Ranking {
-    /// The first `k` allowed films.
+    /// The first `k` allowed films of the bundle.
     pub(crate) fn best(&self, k: usize, allowed: &Allowed) -> Vec<Scored> {
         self.films.iter().filter(|hit| allowed.contains(hit.index)).take(k).copied().collect()
     }
 
-    /// How many films are allowed.
-    pub(crate) fn count(&self, allowed: &Allowed) -> usize {
-        self.films.iter().filter(|hit| allowed.contains(hit.index)).count()
+    /// Best first.
+    pub(crate) fn films(&self) -> &[Scored] {
+        &self.films
     }
 }
+
+/// [`Live::popularity_stamp`] and the generation of films when a ranking was made.
+type Stamp = (u64, u64);
 
 /// Rankings of one bundle that are kept ready.
 pub(crate) struct Rankings {
@@ -79,8 +83,7 @@ struct Kept {
 
 struct Entry {
     used: u64,
-    /// [`Live::popularity_stamp`] when it was made.
-    stamp: u64,
+    stamp: Stamp,
     ranking: Arc<Ranking>,
 }
 
@@ -95,7 +98,7 @@ impl Rankings {
         &self,
         place: Option<Location>,
         asked: Asked,
-        stamp: u64,
+        stamp: Stamp,
         make: impl FnOnce(Option<&Location>) -> Ranking,
     ) -> Arc<Ranking> {
         let key = (place, asked);
@@ -129,15 +132,17 @@ impl Rankings {
 pub(crate) fn popular(
     snapshot: &Snapshot,
     live: &Live,
+    changes: Option<&Changes>,
     location: Option<&Location>,
     window: Window,
 ) -> Arc<Ranking> {
-    let stamp = live.popularity_stamp();
+    let generation = changes.map_or(0, |changes| changes.generation);
+    let stamp = (live.popularity_stamp(), generation);
     let place = narrowest(snapshot, &live.places(), location);
     snapshot.rankings().get(place, Asked::Popular(window), stamp, |place| {
         // What is live is copied, so that who writes it does not wait for the ranking.
-        let Evidence { levels, events, window } =
-            Evidence::of(snapshot, &live.places(), place, window, live.now_ms());
+        let Evidence { levels, events, window, new } =
+            Evidence::of(snapshot, &live.places(), changes, place, window, live.now_ms());
         let mut rates = rates(snapshot, &levels);
         if let Some(Added { events, movies }) = &window {
             let keep = WINDOW_PRIOR / (events + WINDOW_PRIOR);
@@ -148,14 +153,22 @@ pub(crate) fn popular(
                 rates[*movie as usize] += (f64::from(*count) / (events + WINDOW_PRIOR)) as f32;
             }
         }
+        let prior = if window.is_some() { WINDOW_PRIOR } else { 1.0 };
         let events = window.map_or(events, |window| window.events.round() as u64);
-        Ranking { films: in_order(&rates), location: spelling(snapshot, live, place), events }
+        rates.extend(new.iter().map(|count| (count / (events as f64 + prior)) as f32));
+        Ranking { films: in_order(&rates), generation, location: spelling(snapshot, live, place), events }
     })
 }
 
 /// What is rising in the narrowest place around `location` with enough recent likes.
-pub(crate) fn rising(snapshot: &Snapshot, live: &Live, location: Option<&Location>) -> Arc<Ranking> {
-    let stamp = live.popularity_stamp();
+pub(crate) fn rising(
+    snapshot: &Snapshot,
+    live: &Live,
+    changes: Option<&Changes>,
+    location: Option<&Location>,
+) -> Arc<Ranking> {
+    let generation = changes.map_or(0, |changes| changes.generation);
+    let stamp = (live.popularity_stamp(), generation);
     let now_ms = live.now_ms();
     let place = {
         let places = live.places();
@@ -173,10 +186,16 @@ pub(crate) fn rising(snapshot: &Snapshot, live: &Live, location: Option<&Locatio
             popularity.rates(popularity.resolve(location, 0).place)
         };
         let number = places.find(place).unwrap_or(PlaceNumber::WORLD);
-        let films = trending(&places, number, now_ms, rates, |film| rows.row(film));
+        let new: HashMap<u32, u32> = changes
+            .iter()
+            .flat_map(|changes| changes.new_films())
+            .filter_map(|(row, movie)| Some((places.film_number(&movie.movie_id)?, *row)))
+            .collect();
+        let row_of = |film: u32| rows.row(film).or_else(|| new.get(&film).copied());
+        let films = trending(&places, number, now_ms, rates, row_of);
         let events = places.total(number, Span::Recent, now_ms).round() as u64;
         drop(places);
-        Ranking { films, location: spelling(snapshot, live, place), events }
+        Ranking { films, generation, location: spelling(snapshot, live, place), events }
     })
 }
 
@@ -188,12 +207,15 @@ struct Evidence {
     events: u64,
     /// Of the place within the window, unless that is all.
     window: Option<Added>,
+    /// Likes of the films that the bundle does not have, in order of their rows, within the window.
+    new: Vec<f64>,
 }
 
 impl Evidence {
     fn of(
         snapshot: &Snapshot,
         places: &Places,
+        changes: Option<&Changes>,
         place: Option<&Location>,
         window: Window,
         now_ms: i64,
@@ -222,7 +244,16 @@ impl Evidence {
                     .of(places.counts(number, span, now_ms).map(|(film, count)| (film, count as f32))),
             })
         });
-        Self { levels, events: events_of(snapshot, places, place), window: faded }
+        let likes = |movie_id: &MovieId| {
+            let (number, film) = (places.find(place)?, places.film_number(movie_id)?);
+            Some(span.map_or_else(
+                || places.count_since_of(number, film),
+                |span| places.count_of(number, film, span, now_ms),
+            ))
+        };
+        let new = changes.iter().flat_map(|changes| changes.new_films());
+        let new = new.map(|(_, movie)| likes(&movie.movie_id).unwrap_or(0.0)).collect();
+        Self { levels, events: events_of(snapshot, places, place), window: faded, new }
     }
 }
 

@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use arc_swap::ArcSwapOption;
 use cinedex_domain::{Location, Metric, MovieFilter, MovieIndex};
 use cinedex_index::{Allowed, Bundle, PlaceIndex, ResolvedPlace, Retrieval, Retrieved, Spread, UnknownGenre};
 use cinedex_model::TasteSpread;
 
-use crate::answer::{Item, MovieAnswer, MovieList, PlaceAnswer, RetrievalKind};
+use crate::answer::{Genres, Item, MovieAnswer, MovieList, PlaceAnswer, RetrievalKind};
 use crate::blend::{LogScale, Recent};
-use crate::live::Places;
+use crate::live::{Changes, Live, Places};
 use crate::ranking::Rankings;
 use crate::request::EVERYWHERE;
 use crate::titles::TitleIndex;
@@ -27,6 +28,8 @@ pub struct Snapshot {
     /// The rows of films by their numbers in the counts of what is live; [`NO_ROW`] for a film that the catalogue does not have.
     film_rows: Mutex<Arc<Vec<u32>>>,
     rankings: Rankings,
+    /// Films that came, changed or were withdrawn, as far as that was looked at.
+    changes: ArcSwapOption<Changes>,
 }
 
 /// Stands for a film that the catalogue does not have.
@@ -52,6 +55,7 @@ impl Snapshot {
             recent,
             spread,
             film_rows: Mutex::default(),
+            changes: ArcSwapOption::empty(),
         }
     }
 
@@ -102,13 +106,23 @@ impl Snapshot {
     }
 
     pub(crate) fn find(&self, movie_id: &str) -> Result<MovieIndex, RecommendError> {
-        self.bundle.movie_index(movie_id).ok_or_else(|| {
-            let mut printable: String = movie_id.chars().take(60).collect();
-            if printable.len() < movie_id.len() {
-                printable.push('…');
-            }
-            RecommendError::UnknownMovie { movie_id: printable }
-        })
+        self.bundle.movie_index(movie_id).ok_or_else(|| unknown_movie(movie_id))
+    }
+
+    /// The films that came, changed or were withdrawn since; `None` as long as there are none.
+    pub(crate) fn changes(&self, live: &Live) -> Option<Arc<Changes>> {
+        let generation = live.catalogue_generation();
+        if generation == 0 {
+            return None;
+        }
+        if let Some(known) = self.changes.load_full()
+            && known.generation >= generation
+        {
+            return Some(known);
+        }
+        let changes = Arc::new(live.changes(self));
+        self.changes.store(Some(Arc::clone(&changes)));
+        Some(changes)
     }
 
     pub(crate) fn allowed(&self, filter: &MovieFilter) -> Result<Allowed, RecommendError> {
@@ -186,7 +200,7 @@ impl Snapshot {
             movie_id: movie.movie_id(),
             title: movie.title(),
             year: movie.year(),
-            genres: movie.genres(),
+            genres: Genres::Stored(movie.genres()),
             score: None,
             source: None,
             reasons: None,
@@ -209,6 +223,15 @@ impl Snapshot {
             more,
         }
     }
+}
+
+/// The error of an id that no movie has, cut to a printable length.
+pub(crate) fn unknown_movie(movie_id: &str) -> RecommendError {
+    let mut printable: String = movie_id.chars().take(60).collect();
+    if printable.len() < movie_id.len() {
+        printable.push('…');
+    }
+    RecommendError::UnknownMovie { movie_id: printable }
 }
 
 /// From a film's number to its row.

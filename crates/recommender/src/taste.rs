@@ -160,7 +160,10 @@ impl Snapshot {
             }
             (false, _) => None,
         };
-        let mut allowed = self.allowed(&request.filter)?;
+        let mut allowed = match view {
+            Some(view) => view.allowed(&request.filter)?,
+            None => self.allowed(&request.filter)?,
+        };
         if !request.include_seen {
             viewer.seen.iter().for_each(|movie| allowed.remove(movie.0));
         }
@@ -201,7 +204,7 @@ impl Snapshot {
         let items = page.map(|hit| {
             let popular = taste.is_none() || is_popular(self, &popularity, *hit);
             let source = if popular { Source::Popular } else { Source::Taste };
-            reasons.explain(self.scored_item(*hit, source), *hit, viewer)
+            reasons.explain(self.scored_item_in(*hit, source, view), *hit, viewer)
         });
         let mut list = self.list(items.collect(), total > wanted);
         list.strategy = Some(strategy);

@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
-use cinedex_domain::{InteractionKind, Location, MovieIndex, UserIndex};
+use cinedex_domain::{InteractionKind, Location, MovieId, MovieIndex, RatingScale, UserIndex};
+use cinedex_vectors::Scored;
 
 use crate::answer::{MovieAnswer, MovieList, NeighborList, PlaceAnswer, Source, Strategy};
-use crate::live::{Live, Person};
+use crate::live::{Changes, Live, Person};
 use crate::ranking::{self, Ranking, Window};
 use crate::request::EVERYWHERE;
+use crate::snapshot::unknown_movie;
 use crate::taste::Viewer;
 use crate::{
     HistoryItem, ListRequest, NeighborRequest, PlaceRequest, PopularRequest, RecommendError, Snapshot,
@@ -21,6 +23,8 @@ use crate::{
 pub struct View {
     snapshot: Arc<Snapshot>,
     live: Arc<Live>,
+    /// Films that came, changed or were withdrawn; `None` as long as there are none.
+    changes: Option<Arc<Changes>>,
 }
 
 /// What is known of a user, before the bundle and since.
@@ -32,6 +36,8 @@ pub(crate) struct Story {
     pub(crate) is_live: bool,
     /// The user's row in the bundle, unless what it knows is forgotten.
     pub(crate) trained: Option<UserIndex>,
+    /// Movies that were seen and that the bundle does not have.
+    elsewhere: Vec<MovieId>,
     /// Where the user was last, if that is live.
     place: Option<Arc<Location>>,
 }
@@ -39,7 +45,8 @@ pub(crate) struct Story {
 impl View {
     /// What is live may be of another time than the snapshot: only what is after its log position is looked at.
     pub(crate) fn new(snapshot: Arc<Snapshot>, live: Arc<Live>) -> Self {
-        Self { snapshot, live }
+        let changes = snapshot.changes(&live);
+        Self { snapshot, live, changes }
     }
 
     /// The bundle's part.
@@ -63,6 +70,36 @@ impl View {
     /// of whom nothing is known.
     pub fn popularity_generation(&self) -> u64 {
         self.live.popularity_stamp()
+    }
+
+    /// Changes when somebody else is forgotten, for keys of [`neighbors`](Self::neighbors).
+    pub fn forgotten_generation(&self) -> u64 {
+        self.live.forgotten_count() as u64
+    }
+
+    /// Whether anything is known of a user's taste.
+    pub fn knows_user(&self, user_id: &str) -> bool {
+        self.is_trained_on(user_id) || self.live.person(user_id).is_some_and(|person| !person.said.is_empty())
+    }
+
+    /// Whether the bundle knows a user who is not forgotten.
+    pub fn is_trained_on(&self, user_id: &str) -> bool {
+        self.snapshot.bundle().user_index(user_id).is_some() && !self.is_forgotten(user_id)
+    }
+
+    /// Whether the catalogue has a movie, or had it before it was withdrawn.
+    pub fn knows_movie(&self, movie_id: &str) -> bool {
+        self.snapshot.bundle().movie_index(movie_id).is_some() || self.movie(movie_id).is_ok()
+    }
+
+    /// What ratings are on.
+    pub fn rating_scale(&self) -> RatingScale {
+        self.snapshot.bundle().settings().rating_scale
+    }
+
+    /// Changes when a film is put or withdrawn, for keys of caches: the log's position of the last of it; 0 as long as none was.
+    pub fn catalogue_generation(&self) -> u64 {
+        self.changes.as_ref().map_or(0, |changes| changes.generation)
     }
 
     /// Recommendations for a user, see [`Snapshot::for_user`]. What happened since the bundle counts at once: films are seen, the
@@ -103,7 +140,16 @@ impl View {
         movie_id: &str,
         request: &ListRequest,
     ) -> Result<MovieList<'a>, RecommendError> {
-        self.snapshot.similar(movie_id, request)
+        let Some(changes) = &self.changes else { return self.snapshot.similar(movie_id, request) };
+        let allowed = self.allowed(&request.filter)?;
+        if let Some(row) = changes.new_row(movie_id) {
+            return Ok(self.like_new(row, &allowed, request));
+        }
+        let movie = self.snapshot.find(movie_id)?;
+        if changes.is_gone(movie.0) {
+            return Err(unknown_movie(movie_id));
+        }
+        Ok(self.snapshot.similar_to(movie, allowed, request, Some(self)))
     }
 
     /// What is popular in a place, by descending shrunk rate: the bundle's counts and what was liked since together. Within a
@@ -115,7 +161,7 @@ impl View {
         window: Window,
     ) -> Result<MovieList<'a>, RecommendError> {
         self.by_place(request, Source::Popular, |location| {
-            ranking::popular(&self.snapshot, &self.live, location, window)
+            ranking::popular(&self.snapshot, &self.live, self.changes(), location, window)
         })
     }
 
@@ -124,7 +170,7 @@ impl View {
     /// the narrowest one with at least 20 recent likes, its events these likes.
     pub fn trending<'a>(&'a self, request: &PopularRequest) -> Result<MovieList<'a>, RecommendError> {
         self.by_place(request, Source::Trending, |location| {
-            ranking::rising(&self.snapshot, &self.live, location)
+            ranking::rising(&self.snapshot, &self.live, self.changes(), location)
         })
     }
 
@@ -141,18 +187,36 @@ impl View {
 
     /// Movies whose title matches, see [`Snapshot::search`].
     pub fn search(&self, query: &str, offset: usize, limit: usize) -> MovieList<'_> {
-        self.snapshot.search(query, offset, limit)
+        match &self.changes {
+            None => self.snapshot.search(query, offset, limit),
+            Some(changes) => self.search_in(changes, query, offset, limit),
+        }
     }
 
     /// Everything known of one movie.
     pub fn movie(&self, movie_id: &str) -> Result<MovieAnswer<'_>, RecommendError> {
-        self.snapshot.movie(movie_id)
+        let Some(changes) = &self.changes else { return self.snapshot.movie(movie_id) };
+        let row = match changes.new_row(movie_id) {
+            Some(row) => row,
+            None => self.snapshot.find(movie_id)?.0,
+        };
+        if changes.is_gone(row) {
+            return Err(unknown_movie(movie_id));
+        }
+        match changes.movie(row) {
+            Some(movie) => Ok(MovieAnswer { movie: movie.clone(), index_version: self.version() }),
+            None => self.snapshot.movie(movie_id),
+        }
     }
 
     /// What is popular now, for a user of whom nothing is known; `None` as long as nothing is live.
     pub(crate) fn popular_now(&self, location: Option<&Location>) -> Option<Arc<Ranking>> {
         (self.live.popularity_stamp() > 0)
-            .then(|| ranking::popular(&self.snapshot, &self.live, location, Window::All))
+            .then(|| ranking::popular(&self.snapshot, &self.live, self.changes(), location, Window::All))
+    }
+
+    pub(crate) fn changes(&self) -> Option<&Changes> {
+        self.changes.as_deref()
     }
 
     fn by_place<'a>(
@@ -161,20 +225,31 @@ impl View {
         source: Source,
         rank: impl FnOnce(Option<&Location>) -> Arc<Ranking>,
     ) -> Result<MovieList<'a>, RecommendError> {
-        let mut allowed = self.snapshot.allowed(&request.filter)?;
+        let mut allowed = self.allowed(&request.filter)?;
         let story = request.user.as_ref().map(|user_id| self.story(user_id));
-        if let Some(story) = &story
-            && !request.include_seen
-        {
+        let seen = story.as_ref().filter(|_| !request.include_seen);
+        if let Some(story) = seen {
             story.seen.iter().for_each(|movie| allowed.remove(movie.0));
         }
         let stored = story.as_ref().and_then(|story| self.stored_place(story));
         let ranking = rank(request.location.location_or(stored));
-        let total = ranking.count(&allowed);
-        let wanted = request.offset.saturating_add(request.limit).min(total);
-        let hits = ranking.best(wanted, &allowed);
-        let items = hits.iter().skip(request.offset).map(|hit| self.snapshot.scored_item(*hit, source));
-        let mut list = self.snapshot.list(items.collect(), total > wanted);
+        // A film that the bundle does not have is looked at one by one: there are few.
+        let is_new = |row: u32| {
+            let changes = self.changes().filter(|changes| changes.generation == ranking.generation);
+            changes.and_then(|changes| changes.movie(row)).is_some_and(|movie| {
+                let is_seen = seen.is_some_and(|story| story.elsewhere.contains(&movie.movie_id));
+                !is_seen && request.filter.allows(movie)
+            })
+        };
+        let bundled = self.snapshot.movie_count();
+        let passes = |hit: &&Scored| {
+            if (hit.index as usize) < bundled { allowed.contains(hit.index) } else { is_new(hit.index) }
+        };
+        let hits = ranking.films().iter().filter(passes).skip(request.offset);
+        let mut hits = hits.take(request.limit.saturating_add(1));
+        let limited = hits.by_ref().take(request.limit);
+        let items = limited.map(|hit| self.snapshot.scored_item_in(*hit, source, Some(self))).collect();
+        let mut list = self.snapshot.list(items, hits.next().is_some());
         list.user_id.clone_from(&request.user);
         list.location = Some(ranking.place_answer(&request.location));
         Ok(list)
@@ -187,8 +262,14 @@ impl View {
         let position = self.snapshot.log_position();
         let forgotten = person.as_ref().is_some_and(|person| person.forgotten > position);
         let trained = bundle.user_index(user_id).filter(|_| !forgotten);
-        let mut story =
-            Story { history: Vec::new(), seen: Vec::new(), is_live: forgotten, trained, place: None };
+        let mut story = Story {
+            history: Vec::new(),
+            seen: Vec::new(),
+            elsewhere: Vec::new(),
+            is_live: forgotten,
+            trained,
+            place: None,
+        };
         if let Some(user) = trained {
             story.seen = bundle.history(user).movies.iter().copied().map(MovieIndex).collect();
             story.history = self.snapshot.preferences_of(user);
@@ -208,8 +289,9 @@ impl View {
         let mut opinions: Vec<Opinion> = Vec::new();
         for said in person.said.iter().filter(|said| said.position > position) {
             let preference = policy.preference(said.kind, said.value(), settings.rating_scale);
-            let (Some(movie), Some(preference)) = (bundle.movie_index(said.movie.as_str()), preference)
-            else {
+            let Some(preference) = preference else { continue };
+            let Some(movie) = bundle.movie_index(said.movie.as_str()) else {
+                story.elsewhere.push(said.movie.clone());
                 continue;
             };
             let explicit = !matches!(said.kind, InteractionKind::Watch | InteractionKind::Skip);

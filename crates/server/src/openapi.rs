@@ -6,7 +6,7 @@ use crate::admin_routes;
 use crate::keys::Scope;
 use crate::live_routes::fields;
 use crate::problem::{CODES, Code};
-use crate::routes::{Answer, Kind, Parameter, ROUTES, Route, UNROUTED_CODES};
+use crate::routes::{Answer, Kind, Operation, Parameter, ROUTES, Route, UNROUTED_CODES};
 use crate::schemas::schemas;
 
 /// The document's bytes; made once, when the server starts.
@@ -125,6 +125,14 @@ fn value_schema(kind: Kind) -> Value {
 }
 
 fn body_schema(route: &Route) -> Value {
+    let fields = object_schema(route);
+    if route.operation == Operation::Interactions {
+        return json!({"anyOf": [{"$ref": "#/components/schemas/Interaction"}, fields]});
+    }
+    fields
+}
+
+fn object_schema(route: &Route) -> Value {
     let (mut properties, mut required) = (Map::new(), Vec::new());
     for field in fields(route.operation) {
         let mut schema = (field.schema)();

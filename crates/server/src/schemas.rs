@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::live_schemas;
+
 /// All schemas by name.
 pub(crate) fn schemas() -> Value {
     json!({
@@ -70,6 +72,24 @@ pub(crate) fn schemas() -> Value {
                     "body": {"type": "object", "description": "What the request alone would answer: a problem where it fails."},
                 },
             }}},
+        },
+        "Accepted": {
+            "type": "object",
+            "required": ["accepted", "duplicates"],
+            "properties": {
+                "accepted": {"type": "integer", "description": "Interactions that were new."},
+                "duplicates": {"type": "integer", "description": "Interactions that were known by their event_id."},
+            },
+        },
+        "History": list("PastInteraction", &["user_id"], &json!({"user_id": text()})),
+        "PastInteraction": live_schemas::past_interaction(),
+        "Interaction": live_schemas::interaction(),
+        "Receipt": live_schemas::receipt(),
+        "TrendingList": list("Item", &["location"], &json!({"user_id": text(), "location": place()})),
+        "Withdrawn": {
+            "type": "object",
+            "required": ["movie_id", "withdrawn"],
+            "properties": {"movie_id": text(), "withdrawn": {"const": true}},
         },
         "Health": {
             "type": "object",
@@ -140,7 +160,7 @@ fn item() -> Value {
                 "description": "The cosine for similar movies, the blended score for a user, the shrunk rate where \
                                 popularity alone answers. It does not compare between routes. Absent in a search.",
             },
-            "source": {"enum": ["taste", "similar", "popular"]},
+            "source": {"enum": ["taste", "similar", "popular", "trending"]},
             "reasons": {
                 "type": "array",
                 "items": {"$ref": "#/components/schemas/Reason"},

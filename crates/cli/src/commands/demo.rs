@@ -52,7 +52,7 @@ pub(super) fn run(context: Context, flags: &DemoArguments) -> Result<()> {
         }
         return terminal::print(&suggestions.text(configuration.serve.bind));
     }
-    let log = if flags.serve.read_only { None } else { Some(super::serve::open_log(&feedback, &engine)?) };
+    let log = super::serve::open_log(&flags.serve, &feedback, &configuration.serve, &engine)?;
     super::serve::serve(engine, log, indexes, &configuration, |address| {
         terminal::note(&format!(
             "ready in {:.1} s, serving on http://{address} (Ctrl-C stops)",

@@ -16,6 +16,7 @@ use cinedex_server::{OperationError, Operations, RebuildRequest, Task, TaskStatu
 use serde_json::{Value, json};
 
 use crate::configuration::Configuration;
+use crate::terminal;
 
 /// The model whose settings a rebuild takes where none is named.
 const MODEL: &str = "ials";
@@ -29,24 +30,30 @@ pub(super) struct Operator {
     jobs: Jobs,
     data: DataRoot,
     indexes: IndexRoot,
-    /// Without it rebuilds know the data set alone.
-    log: Option<Arc<Log>>,
+    log: Arc<Log>,
     options: RebuildOptions,
     policy: PreferencePolicy,
 }
 
 impl Operator {
-    /// Opens the tasks beside the bundles.
+    /// Opens the tasks beside the bundles; `None` if another process rebuilds these bundles.
     pub(super) fn open(
         configuration: &Configuration,
         indexes: IndexRoot,
-        log: Option<Arc<Log>>,
-    ) -> Result<Arc<Self>> {
+        log: Arc<Log>,
+    ) -> Result<Option<Arc<Self>>> {
         let options = configuration.rebuild.clone();
         options.validate()?;
-        let jobs = Jobs::open(&indexes.path().join("tasks"), options.threads)?;
+        let jobs = match Jobs::open(&indexes.path().join("tasks"), options.threads) {
+            Err(PipelineError::TasksInUse { path }) => {
+                let path = path.display();
+                terminal::note(&format!("another process has the tasks {path}: this one does not rebuild"));
+                return Ok(None);
+            }
+            jobs => jobs?,
+        };
         let (data, policy) = (DataRoot::new(&configuration.data), configuration.preference.clone());
-        Ok(Arc::new(Self { jobs, data, indexes, log, options, policy }))
+        Ok(Some(Arc::new(Self { jobs, data, indexes, log, options, policy })))
     }
 
     /// Rebuilds by the clock from now on, if there is a schedule.
@@ -131,13 +138,13 @@ impl Operations for Operator {
         let (data, indexes, log) = (self.data.clone(), self.indexes.clone(), self.log.clone());
         let retention_days = self.options.log_retention_days;
         let work = move |progress: cinedex_domain::Progress<'_>, cancel: &std::sync::atomic::AtomicBool| {
-            let live = log.as_deref().map(live_changes).transpose()?;
-            let report = rebuild(&data, &indexes, live, &request, progress, cancel)?;
+            let live = live_changes(&log)?;
+            let report = rebuild(&data, &indexes, Some(live), &request, progress, cancel)?;
             let version = report.publish.build.version.clone();
             if let Some(reason) = report.publish.refused {
                 return Err(PipelineError::Refused { version, reason });
             }
-            if let Some(log) = log.filter(|_| report.publish.activated) {
+            if report.publish.activated {
                 compact(&log, retention_days, report.publish.build.manifest.inputs.log_position);
             }
             Ok(described(&report))

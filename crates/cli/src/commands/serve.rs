@@ -2,12 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use cinedex_feedback::{Log, LogOptions, Opened};
+use cinedex_feedback::{FeedbackError, Log, LogOptions, Opened};
 use cinedex_index::IndexRoot;
 use cinedex_recommender::{Engine, EngineOptions};
-use cinedex_server::{Operations, Parts};
+use cinedex_server::{Operations, Parts, ServerOptions};
 
 use super::Context;
 use super::operations::Operator;
@@ -23,7 +24,7 @@ pub(super) fn run(context: Context, flags: &ServeArguments) -> Result<()> {
     configuration.serve.validate()?;
     configuration.rebuild.validate()?;
     let engine = Arc::new(Engine::new(IndexRoot::new(&configuration.indexes), EngineOptions::default()));
-    let log = if flags.read_only { None } else { Some(open_log(&configuration.feedback, &engine)?) };
+    let log = open_log(flags, &configuration.feedback, &configuration.serve, &engine)?;
     let indexes = IndexRoot::new(&configuration.indexes);
     serve(engine, log, indexes, &configuration, |address| {
         let (indexes, scheme) = (configuration.indexes.display(), configuration.serve.scheme());
@@ -32,22 +33,42 @@ pub(super) fn run(context: Context, flags: &ServeArguments) -> Result<()> {
     })
 }
 
-/// Opens the log of what happens while serving; the engine hears of everything that is new in it.
-pub(super) fn open_log(folder: &Path, engine: &Arc<Engine>) -> Result<Arc<Log>> {
-    let hearing = Arc::clone(engine);
-    let Opened { log, cut, .. } =
-        Log::open(folder, &LogOptions::default(), move |logged| hearing.hear(logged))?;
+/// Opens the log of what happens while serving, unless nothing is to be written; the engine hears of everything that is new in
+/// it. A server that is about to end still has the log: it is waited for as long as it may take to drain.
+pub(super) fn open_log(
+    flags: &ServeArguments,
+    folder: &Path,
+    options: &ServerOptions,
+    engine: &Arc<Engine>,
+) -> Result<Option<Arc<Log>>> {
+    if flags.read_only {
+        return Ok(None);
+    }
+    let until = Instant::now() + Duration::from_secs(options.drain_seconds + options.shutdown_seconds);
+    let mut waiting = false;
+    let Opened { log, cut, .. } = loop {
+        let hearing = Arc::clone(engine);
+        match Log::open(folder, &LogOptions::default(), move |logged| hearing.hear(logged)) {
+            Err(FeedbackError::InUse { .. }) if Instant::now() < until => {
+                if !std::mem::replace(&mut waiting, true) {
+                    terminal::note(&format!("the log {} is in use; waiting for its end", folder.display()));
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            opened => break opened?,
+        }
+    };
     if let Some(cut) = cut {
         let (bytes, path, after) = (cut.bytes, cut.path.display(), cut.after);
         terminal::note(&format!(
             "the log was cut after position {after}: {bytes} bytes of {path} were not whole"
         ));
-        tracing::warn!(bytes, after, within = cut.within, "log cut to its last good record");
     }
-    Ok(Arc::new(log))
+    Ok(Some(Arc::new(log)))
 }
 
-/// Serves until a signal asks it to stop; rebuilds meanwhile, on request and by the clock, the bundles of `indexes`.
+/// Serves until a signal asks it to stop. Who has the log also rebuilds the bundles of `indexes`, on request and by the clock,
+/// unless another process does.
 pub(super) fn serve(
     engine: Arc<Engine>,
     log: Option<Arc<Log>>,
@@ -55,12 +76,20 @@ pub(super) fn serve(
     configuration: &Configuration,
     on_ready: impl FnOnce(std::net::SocketAddr),
 ) -> Result<()> {
-    let operator = Operator::open(configuration, indexes, log.clone())?;
-    let scheduler = operator.by_the_clock()?;
-    let operations = Some(Arc::clone(&operator) as Arc<dyn Operations>);
-    let served = cinedex_server::serve(Parts { engine, operations }, &configuration.serve, on_ready);
+    let operator = match &log {
+        Some(log) => Operator::open(configuration, indexes, Arc::clone(log))?,
+        None => None,
+    };
+    let scheduler = match &operator {
+        Some(operator) => operator.by_the_clock()?,
+        None => None,
+    };
+    let operations = operator.clone().map(|operator| operator as Arc<dyn Operations>);
+    let served = cinedex_server::serve(Parts { engine, log, operations }, &configuration.serve, on_ready);
     drop(scheduler);
-    operator.end();
+    if let Some(operator) = operator {
+        operator.end();
+    }
     Ok(served?)
 }
 

@@ -2,10 +2,13 @@
 //! lately, which films came, changed or went. It knows nothing of how the log is kept, and it decides nothing: a
 //! [`View`](crate::View) answers with it.
 
+mod catalogue;
 mod people;
 mod places;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_films;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -15,6 +18,8 @@ use cinedex_domain::{Event, InteractionKind, LIKED, Location, PreferencePolicy, 
 use cinedex_feedback::{Entry, Logged};
 
 use crate::Snapshot;
+pub(crate) use catalogue::Changes;
+use catalogue::Told;
 pub(crate) use people::Person;
 use people::{People, Said};
 pub(crate) use places::{PlaceNumber, Places, Span};
@@ -85,6 +90,9 @@ pub struct Live {
     clock: Clock,
     people: People,
     places: RwLock<Places>,
+    films: RwLock<Told>,
+    /// The position of the last entry about a film.
+    told: AtomicU64,
     hearing: Mutex<Hearing>,
     /// The last position that was heard.
     position: AtomicU64,
@@ -119,6 +127,8 @@ impl Live {
         Self {
             people: People::new(options.max_events_per_user),
             places: RwLock::new(Places::new(half_lives, options.max_counts)),
+            films: RwLock::default(),
+            told: AtomicU64::new(0),
             hearing: Mutex::new(Hearing {
                 policy: PreferencePolicy::default(),
                 scale: RatingScale::FIVE_STARS,
@@ -191,9 +201,25 @@ impl Live {
         self.people.has_forgotten()
     }
 
+    /// How many were ever forgotten.
+    pub(crate) fn forgotten_count(&self) -> usize {
+        self.people.forgotten_count()
+    }
+
     /// Counts by place.
     pub(crate) fn places(&self) -> RwLockReadGuard<'_, Places> {
         self.places.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The position of the last entry about a film; 0 without.
+    pub(crate) fn catalogue_generation(&self) -> u64 {
+        self.told.load(Ordering::Acquire)
+    }
+
+    /// The films that came, changed or were withdrawn, as it concerns a bundle.
+    pub(crate) fn changes(&self, snapshot: &Snapshot) -> Changes {
+        let films = self.films.read().unwrap_or_else(PoisonError::into_inner);
+        films.changes(snapshot.bundle(), snapshot.log_position())
     }
 
     pub(crate) fn now_ms(&self) -> i64 {
@@ -230,8 +256,16 @@ impl Live {
                     }
                 }
             }
-            Entry::MoviePut(_) | Entry::MovieWithdrawn(_) => {}
+            Entry::MoviePut(movie) => self.tell(logged.position, |told| told.put(logged.position, movie)),
+            Entry::MovieWithdrawn(movie_id) => {
+                self.tell(logged.position, |told| told.withdraw(logged.position, movie_id));
+            }
         }
+    }
+
+    fn tell(&self, position: u64, tell: impl FnOnce(&mut Told)) {
+        tell(&mut self.films.write().unwrap_or_else(PoisonError::into_inner));
+        self.told.store(position, Ordering::Release);
     }
 
     fn hear_event(

@@ -95,6 +95,10 @@ impl People {
         self.forgotten.load(Ordering::Acquire) > 0
     }
 
+    pub(super) fn forgotten_count(&self) -> usize {
+        self.forgotten.load(Ordering::Acquire)
+    }
+
     pub(super) fn get(&self, user_id: &str) -> Option<Arc<Person>> {
         if self.users() == 0 {
             return None;

@@ -143,6 +143,11 @@ impl Places {
         (movie_id.clone(), number)
     }
 
+    /// The number of a film that was heard of.
+    pub(crate) fn film_number(&self, movie_id: &MovieId) -> Option<u32> {
+        self.film_numbers.get(movie_id).copied()
+    }
+
     /// How many films were ever heard of.
     pub(crate) fn film_count(&self) -> usize {
         self.films.len()
@@ -181,6 +186,11 @@ impl Places {
     /// Likes in a place that the bundle does not know.
     pub(crate) fn since(&self, place: PlaceNumber) -> f64 {
         f64::from(self.place(place).total.since.max(0.0))
+    }
+
+    /// The same of one film.
+    pub(crate) fn count_since_of(&self, place: PlaceNumber, film: u32) -> f64 {
+        self.place(place).films.get(&film).map_or(0.0, |cell| f64::from(cell.since.max(0.0)))
     }
 
     /// The same by film.

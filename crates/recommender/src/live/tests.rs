@@ -20,15 +20,15 @@ const HOUR: i64 = 3_600_000;
 const START: i64 = 1_000_000 * HOUR;
 
 /// An engine that hears a log of which each entry comes a second after the one before.
-struct Room {
-    bench: Bench,
-    engine: Engine,
+pub(super) struct Room {
+    pub(super) bench: Bench,
+    pub(super) engine: Engine,
     now_ms: Arc<AtomicI64>,
     position: u64,
 }
 
 impl Room {
-    fn new(world: &World) -> Self {
+    pub(super) fn new(world: &World) -> Self {
         Self::refreshing(world, Duration::ZERO)
     }
 
@@ -47,17 +47,17 @@ impl Room {
         Self { bench, engine, now_ms, position: 0 }
     }
 
-    fn hear(&mut self, entry: Entry) {
+    pub(super) fn hear(&mut self, entry: Entry) {
         self.position += 1;
         let received_ms = self.now_ms.fetch_add(1000, Ordering::Relaxed);
         self.engine.hear(&[Logged { position: self.position, received_ms, entry }]);
     }
 
-    fn says(&mut self, user: &str, movie: &str, kind: InteractionKind) {
+    pub(super) fn says(&mut self, user: &str, movie: &str, kind: InteractionKind) {
         self.says_at(user, movie, kind, None);
     }
 
-    fn says_at(&mut self, user: &str, movie: &str, kind: InteractionKind, place: Option<&str>) {
+    pub(super) fn says_at(&mut self, user: &str, movie: &str, kind: InteractionKind, place: Option<&str>) {
         let timestamp_ms = self.now_ms.load(Ordering::Relaxed);
         self.hear(Entry::Interaction(Event {
             location: place.map(|place| place.parse().unwrap()),
@@ -65,7 +65,7 @@ impl Room {
         }));
     }
 
-    fn view(&self) -> View {
+    pub(super) fn view(&self) -> View {
         self.engine.view().unwrap()
     }
 }
@@ -86,7 +86,7 @@ fn forget(user: &str) -> Entry {
     Entry::Forgotten(UserId::new(user).unwrap())
 }
 
-fn ids<'a>(list: &'a MovieList<'_>) -> Vec<&'a str> {
+pub(super) fn ids<'a>(list: &'a MovieList<'_>) -> Vec<&'a str> {
     list.items.iter().map(|item| item.movie_id).collect()
 }
 
@@ -94,7 +94,7 @@ fn is_action(id: &str) -> bool {
     id.parse::<usize>().unwrap() <= EACH
 }
 
-fn wants(limit: usize) -> UserRequest {
+pub(super) fn wants(limit: usize) -> UserRequest {
     UserRequest { limit, ..UserRequest::default() }
 }
 
