@@ -89,7 +89,11 @@ fn a_rebuild_takes_what_happened_since_and_the_way_back_stays_open() {
     assert!(result["log_position"].as_u64() >= Some(6), "{task}");
     wait_live(&served, &result["version"]);
     let list = served.json("/v1/users/newcomer/recommendations?limit=3");
-    assert_eq!(list["strategy"], "personalized", "{list}");
+    assert_eq!(
+        (&list["strategy"], &list["items"][0]["source"]),
+        (&json!("blended"), &json!("taste")),
+        "{list}"
+    );
     let versions = admin(&served, "GET", "indexes", None).done();
     assert_eq!(versions["items"].as_array().unwrap().len(), 2, "{versions}");
     // Back, and the one that was live is deleted.
@@ -138,7 +142,7 @@ fn one_at_a_time_cancelled_on_request_and_interrupted_by_a_kill() {
     let mut served = serve(&place, &["rebuild_threads=1"]);
     // Long enough to be met at work.
     let long = json!({ "parameters": { "dimension": 256, "epochs": 10_000 } });
-    let first = admin(&served, "POST", "indexes", Some(&long)).done();
+    let first = admin(&served, "POST", "indexes", Some(&long)).json();
     let second = admin(&served, "POST", "indexes", Some(&long));
     assert_eq!((second.status, &second.json()["code"]), (409, &json!("task_running")));
     let task_id = first["task_id"].as_str().unwrap();
@@ -148,7 +152,7 @@ fn one_at_a_time_cancelled_on_request_and_interrupted_by_a_kill() {
     });
     admin(&served, "DELETE", &format!("tasks/{task_id}"), None).done();
     assert_eq!(ended(&served, task_id)["status"], "cancelled");
-    let third = admin(&served, "POST", "indexes", Some(&long)).done();
+    let third = admin(&served, "POST", "indexes", Some(&long)).json();
     let task_id = third["task_id"].as_str().unwrap();
     served.kill();
     let again = serve(&place, &[]);
