@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("index", &["domain", "storage", "vectors"]),
     ("feedback", &["domain"]),
     ("recommender", &["domain", "feedback", "index", "model", "vectors"]),
-    ("pipeline", &["dataset", "domain", "index", "model", "recommender", "vectors"]),
+    ("pipeline", &["dataset", "domain", "feedback", "index", "model", "recommender", "storage", "vectors"]),
     ("server", &["domain", "feedback", "recommender"]),
     (
         "cli",

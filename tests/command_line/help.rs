@@ -18,11 +18,17 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
             "popular",
             "neighbors",
             "serve",
+            "keys",
+            "backup",
+            "restore",
         ],
     ),
     (&["demo"], &["--dataset", "--bind", "127.0.0.1:8080", "--prepare-only"]),
-    (&["dataset"], &["import", "enrich", "download", "list", "show"]),
-    (&["dataset", "import"], &["movielens", "csv", "parquet", "demo"]),
+    (&["dataset"], &["import", "enrich", "export", "download", "list", "show"]),
+    (&["dataset", "import"], &["movielens", "csv", "parquet", "log", "demo"]),
+    (&["dataset", "import", "log"], &["<FILE>", "Parquet", "counts once"]),
+    (&["dataset", "export"], &["log"]),
+    (&["dataset", "export", "log"], &["<FILE>", "Parquet", "forgotten"]),
     (
         &["dataset", "import", "movielens"],
         &["--name", "--ratings", "--replace", "--max-rejected", "0.01", "0 to 1"],
@@ -71,6 +77,12 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
     (&["recommend"], &["--liked", "--disliked", "--location", "US/CA", "default: 10"]),
     (&["popular"], &["--location", "US/CA", "default: 10"]),
     (&["neighbors"], &["<USER>", "-k", "default: 10", "cosine"]),
+    (&["keys"], &["create", "list", "revoke"]),
+    (&["keys", "create"], &["<NAME>", "--scope", "--file", "read", "write", "admin", "SHA-256", "keys_file"]),
+    (&["keys", "list"], &["--file"]),
+    (&["keys", "revoke"], &["<NAME>", "--file", "within a second"]),
+    (&["backup"], &["<FOLDER>", "empty"]),
+    (&["restore"], &["<FOLDER>"]),
     (&["serve"], &["--bind", "127.0.0.1:8080", "CINEDEX_BIND", "--print-config", "--open"]),
 ];
 
@@ -140,4 +152,7 @@ fn wrong_usage_is_status_2_and_says_what_is_right() {
         check(&["neighbors", "1", &format!("-k={k}")], &[k]);
     }
     check(&["serve", "--bind", "somewhere"], &["somewhere"]);
+    check(&["keys", "create", "app"], &["--scope"]);
+    check(&["keys", "create", "app", "--scope", "all"], &["read, write, admin"]);
+    check(&["backup"], &["<FOLDER>"]);
 }

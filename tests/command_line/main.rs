@@ -5,6 +5,7 @@
 mod configuration;
 mod flow;
 mod help;
+mod operating;
 mod refusals;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,11 +1,15 @@
 //! The command line as data: every command, flag, unit and default.
 
+mod keys;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use cinedex_index::BuildOptions;
 use cinedex_model::{EaseParameters, ItemKnnParameters};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use keys::{KeyFileArgument, KeyScope, KeysCommand};
 
 /// Movie recommendations from one binary: import interactions, train, index, serve.
 #[derive(Debug, Parser)]
@@ -80,6 +84,19 @@ pub(crate) enum Command {
     },
     /// Serve the live bundle over HTTP.
     Serve(ServeArguments),
+    /// Make, list and revoke the keys of the API.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Copy data sets, models, bundles and the log into a folder, also while they are served.
+    Backup {
+        /// The folder; it must be empty or not there.
+        folder: PathBuf,
+    },
+    /// Put a backup back where nothing is.
+    Restore {
+        /// The folder that a backup was made into.
+        folder: PathBuf,
+    },
 }
 
 /// Where from and how to serve the demo.
@@ -125,6 +142,9 @@ pub(crate) enum DatasetCommand {
     /// Add facts to the movies of a data set.
     #[command(subcommand)]
     Enrich(EnrichCommand),
+    /// Write what happened while serving as a table, for training elsewhere.
+    #[command(subcommand)]
+    Export(ExportCommand),
     /// Fetch a published data set and import it.
     Download(DownloadArguments),
     /// The data sets there are.
@@ -154,6 +174,12 @@ pub(crate) enum ImportCommand {
     Csv(TableArguments),
     /// An app's own Parquet files.
     Parquet(TableArguments),
+    /// Interactions into the log, as `dataset export log` writes them; what is there already counts once. Not while it is served:
+    /// send them to the server then.
+    Log {
+        /// The Parquet file.
+        file: PathBuf,
+    },
     /// The embedded demo world: real films, simulated people.
     Demo {
         /// Seed of the simulation.
@@ -162,6 +188,17 @@ pub(crate) enum ImportCommand {
         /// Name and limits.
         #[command(flatten)]
         target: TargetArguments,
+    },
+}
+
+/// What to export.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExportCommand {
+    /// The interactions in the log, also while it is served: Parquet with `user_id, movie_id, kind, value, timestamp, location`;
+    /// nothing of users who were forgotten.
+    Log {
+        /// The file to write; one that is there is replaced.
+        file: PathBuf,
     },
 }
 

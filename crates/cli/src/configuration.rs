@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use cinedex_domain::PreferencePolicy;
+use cinedex_pipeline::RebuildOptions;
 use cinedex_server::ServerOptions;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -28,7 +29,12 @@ pub(crate) struct Configuration {
     pub(crate) preference: PreferencePolicy,
     /// How to serve; `CINEDEX_` and a field's name in upper case is its environment variable.
     pub(crate) serve: ServerOptions,
+    /// When and how to rebuild while serving; environment variables begin with `CINEDEX_REBUILD_`.
+    pub(crate) rebuild: RebuildOptions,
 }
+
+/// What the fields of rebuilding begin with in `--set` and, in upper case, in the environment.
+const REBUILD: &str = "rebuild_";
 
 impl Default for Configuration {
     fn default() -> Self {
@@ -38,6 +44,7 @@ impl Default for Configuration {
             feedback: PathBuf::new(),
             preference: PreferencePolicy::default(),
             serve: ServerOptions::default(),
+            rebuild: RebuildOptions::default(),
         }
     }
 }
@@ -87,6 +94,8 @@ impl Configuration {
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self> {
         let mut table = Table::try_from(&self.serve).context("the defaults are a table")?;
+        let rebuild = Table::try_from(&self.rebuild).context("the defaults are a table")?;
+        table.extend(rebuild.into_iter().map(|(field, value)| (format!("{REBUILD}{field}"), value)));
         let fields: Vec<String> = table.keys().cloned().collect();
         for field in &fields {
             let variable = format!("CINEDEX_{}", field.to_uppercase());
@@ -113,15 +122,25 @@ impl Configuration {
         if flags.open {
             table.insert("open".to_owned(), Value::Boolean(true));
         }
+        self.rebuild = split_off(&mut table, REBUILD).try_into().context("how to rebuild")?;
         self.serve = table.try_into().context("how to serve")?;
         Ok(self)
     }
+}
+
+/// Takes the fields that begin with `prefix` out of a table, without it.
+fn split_off(table: &mut Table, prefix: &str) -> Table {
+    let (topic, rest) = std::mem::take(table).into_iter().partition(|(field, _)| field.starts_with(prefix));
+    *table = rest;
+    let topic: Table = topic;
+    topic.into_iter().map(|(field, value)| (field[prefix.len()..].to_owned(), value)).collect()
 }
 
 /// Reads `text` as a value of the kind that `field` has.
 fn set(table: &mut Table, field: &str, text: &str) -> Result<()> {
     let value = match table.get(field) {
         Some(Value::Integer(_)) => Value::Integer(text.parse().context("a whole number is needed")?),
+        Some(Value::Float(_)) => Value::Float(text.parse().context("a number is needed")?),
         Some(Value::Boolean(_)) => Value::Boolean(text.parse().context("true or false is needed")?),
         _ if field == "bind" || (field == "operations_bind" && !text.is_empty()) => {
             let bind: SocketAddr =
@@ -162,6 +181,20 @@ mod tests {
         };
         let serve = file.overlaid(&flags, environment).unwrap().serve;
         assert_eq!((serve.workers, serve.cache_bytes, serve.queue_length), (4, 6, 7));
+    }
+
+    #[test]
+    fn every_topic_can_be_set_by_its_name() {
+        let set = ["rebuild_schedule=0 3 * * *", "rebuild_log_retention_days=90", "rebuild_min_recall=0.5"];
+        let flags = ServeArguments { set: set.map(str::to_owned).to_vec(), ..ServeArguments::default() };
+        let environment = |name: &str| (name == "CINEDEX_REBUILD_KEEP").then(|| "7".to_owned());
+        let set = Configuration::default().overlaid(&flags, environment).unwrap();
+        assert_eq!(
+            (set.rebuild.schedule.as_str(), set.rebuild.keep, set.rebuild.min_recall),
+            ("0 3 * * *", 7, 0.5)
+        );
+        assert_eq!(set.rebuild.log_retention_days, 90);
+        assert_eq!(set.serve, ServerOptions::default());
     }
 
     #[test]

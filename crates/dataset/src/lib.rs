@@ -29,6 +29,7 @@ mod download;
 mod edit;
 mod error;
 mod imdb;
+mod live;
 mod load;
 mod manifest;
 mod movielens;
@@ -47,6 +48,7 @@ pub use download::{DownloadOptions, DownloadReport, GROUPLENS_URL, PUBLICATIONS,
 pub use edit::DatasetEdit;
 pub use error::DatasetError;
 pub use imdb::{EnrichReport, EnrichedFile, enrich_imdb};
+pub use live::LiveChanges;
 pub use load::{Dataset, Interactions};
 pub use manifest::{Counts, DatasetManifest, FORMAT_VERSION, InputFile, Rejected, Source, TableFile};
 pub use movielens::{MovieLensOptions, import_movielens};

@@ -20,6 +20,8 @@ pub struct Dataset {
     pub users: Vec<User>,
     /// All interactions.
     pub interactions: Interactions,
+    /// Position in the log of the last live change that is in it, see [`Dataset::with_live`]; `None` as it was imported.
+    pub log_position: Option<u64>,
 }
 
 /// Interactions as columns of equal length, in file order; repeated pairs are all there. A missing value is NaN, so two of these are
@@ -79,7 +81,7 @@ impl Dataset {
         movies.sort_by(|left, right| left.movie_id.cmp(&right.movie_id));
         users.sort_by(|left, right| left.user_id.cmp(&right.user_id));
         let interactions = read_interactions(&directory.join(INTERACTIONS_FILE), &movies, &users)?;
-        Ok(Self { manifest, movies, users, interactions })
+        Ok(Self { manifest, movies, users, interactions, log_position: None })
     }
 }
 

@@ -91,6 +91,23 @@ impl Opinions {
         self
     }
 
+    /// The same without what the users said for whom `left_out` is true; a value a user. Users and movies keep their rows.
+    #[must_use]
+    pub fn without_users(&self, left_out: &[bool]) -> Self {
+        let mut rest = Self::empty(self.user_count, self.movie_count, self.movies.len());
+        for (user, left_out) in left_out.iter().enumerate() {
+            if !left_out {
+                let range = self.range(user);
+                rest.movies.extend_from_slice(&self.movies[range.clone()]);
+                rest.preferences.extend_from_slice(&self.preferences[range.clone()]);
+                rest.timestamps_ms.extend_from_slice(&self.timestamps_ms[range.clone()]);
+                rest.rows.extend_from_slice(&self.rows[range]);
+            }
+            rest.offsets[user + 1] = rest.movies.len() as u64;
+        }
+        rest
+    }
+
     /// `(user, movie, preference)` of all opinions, in order.
     pub fn triplets(&self) -> impl Iterator<Item = (u32, u32, f32)> + '_ {
         (0..self.user_count).flat_map(move |user| {

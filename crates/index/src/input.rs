@@ -70,6 +70,10 @@ pub struct Provenance {
     /// The last live event that was trained on, where there is a log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_position: Option<u64>,
+    /// How many users in a thousand, drawn by their id, the model has not learned from, so that bundles of the same draw can be
+    /// compared on them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out_per_mille: Option<u32>,
 }
 
 /// The histories of all users, one after another.

@@ -76,7 +76,8 @@ fn demo_world(data: &DataRoot, progress: Progress<'_>) -> Result<DatasetManifest
     Ok(import_demo(data, DEMO_NAME, &options, &DemoParameters::default(), progress)?.manifest)
 }
 
-/// The live bundle, if it was made from just this data set and model and every byte of it is sound.
+/// The live bundle, if it was made from just this data set and model, or from this data set and what happened since, and every
+/// byte of it is sound.
 fn live_bundle(
     indexes: &IndexRoot,
     data: &DatasetManifest,
@@ -86,7 +87,8 @@ fn live_bundle(
     let bundle = indexes.open(&version).ok()?;
     let inputs = &bundle.manifest().inputs;
     let same_model = model.is_some_and(|model| inputs.model_sha256 == model.sha256());
-    (inputs.dataset == data.name && inputs.dataset_sha256 == data.tables_sha256() && same_model)
+    let current = same_model || inputs.log_position.is_some();
+    (inputs.dataset == data.name && inputs.dataset_sha256 == data.tables_sha256() && current)
         .then_some(version)
 }
 

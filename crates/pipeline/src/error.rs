@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use cinedex_dataset::DatasetError;
 use cinedex_domain::DomainError;
-use cinedex_index::IndexError;
+use cinedex_feedback::FeedbackError;
+use cinedex_index::{IndexError, Version};
 use cinedex_model::ModelError;
 use cinedex_recommender::RecommendError;
+use cinedex_storage::StorageError;
 
 /// Why a job could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -101,9 +103,9 @@ pub enum PipelineError {
         /// The users needed.
         needed: usize,
     },
-    /// A setting of a tuning that cannot be.
+    /// A setting of a tuning or of rebuilds that cannot be.
     #[error("{setting} is {found}: it must be {expected}")]
-    Tuning {
+    Setting {
         /// The setting.
         setting: &'static str,
         /// Its value.
@@ -111,10 +113,123 @@ pub enum PipelineError {
         /// What it may be.
         expected: &'static str,
     },
+    /// A task, the manifest of a backup or a part of it cannot be stored or read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The log of what happened while serving cannot be read or written.
+    #[error(transparent)]
+    Feedback(#[from] FeedbackError),
+    /// It was told to stop.
+    #[error("cancelled")]
+    Cancelled,
+    /// A bundle that may not go live.
+    #[error("{version} is kept but not live: {reason}")]
+    Refused {
+        /// The bundle.
+        version: Version,
+        /// What the gate has against it.
+        reason: String,
+    },
+    /// Hyper-parameters by name that are not those of iALS.
+    #[error("these are not parameters of the training: {source}")]
+    Parameters {
+        /// What is wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The records of tasks cannot be read.
+    #[error("cannot {action} the folder of tasks {}: {source}", path.display())]
+    Tasks {
+        /// What was tried.
+        action: &'static str,
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another process has the tasks.
+    #[error("the tasks {} are in use by another process", path.display())]
+    TasksInUse {
+        /// Their folder.
+        path: PathBuf,
+    },
+    /// A task is running; there is never more than one.
+    #[error("task {task_id} is running: wait for its end or cancel it")]
+    TaskRunning {
+        /// The task.
+        task_id: String,
+    },
+    /// No task of this name.
+    #[error("there is no task \"{task_id}\"; only the latest are remembered")]
+    UnknownTask {
+        /// What was asked for.
+        task_id: String,
+    },
+    /// A thread cannot be started.
+    #[error("cannot start the {name} thread")]
+    Thread {
+        /// Its name.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A schedule that is not one.
+    #[error(
+        "\"{schedule}\" is not a schedule: {reason}; write minute, hour, day, month and weekday, \"30 3 * * *\" is half past three each night, UTC"
+    )]
+    Schedule {
+        /// The schedule.
+        schedule: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The operating system refused a part of a backup or restore.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Backup {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Something is where a backup or what it holds is to go.
+    #[error("{} is in the way: name a place where nothing is; nothing was changed", path.display())]
+    NotEmpty {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// A backup that is not as it was made.
+    #[error("the backup is damaged, nothing was restored: {} is {found}", path.display())]
+    DamagedBackup {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        found: String,
+    },
+    /// A folder that was replaced each time that it was copied.
+    #[error("{} changes faster than it can be copied: try again", path.display())]
+    Unsteady {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A split without users to judge.
     #[error("nothing to judge: no user of {held_out} has a movie to find that training knows")]
     NothingToJudge {
         /// Where the held-out interactions come from.
         held_out: String,
     },
+}
+
+impl PipelineError {
+    /// Whether it says that the job was told to stop, and nothing else.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(
+            self,
+            Self::Cancelled | Self::Model(ModelError::Cancelled) | Self::Index(IndexError::Cancelled)
+        )
+    }
 }

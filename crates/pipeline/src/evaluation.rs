@@ -178,7 +178,7 @@ fn served(
     request: &EvaluateRequest,
     training: &TrainingSet,
 ) -> Result<Option<ServedRanker>, PipelineError> {
-    let open = |version| ServedRanker::open(indexes, version, training);
+    let open = |version| ServedRanker::open(indexes, version, training.movie_ids.clone());
     request.bundle.as_ref().map(open).transpose()
 }
 

@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 use cinedex_dataset::{DataRoot, Dataset, Opinions};
 use cinedex_domain::{Location, MovieId, Progress, Step, UserId};
 use cinedex_index::{
-    BuildOptions, BuildReport, BundleInput, Calibration, Histories, IndexRoot, Measured, Provenance,
-    SpreadInput, Version, build,
+    BuildOptions, BuildReport, BundleInput, Calibration, Cell, FilterKind, Histories, IndexRoot, Measured,
+    Provenance, SpreadInput, Version, build,
 };
 use cinedex_model::{FoldIn, Model, ModelColumns, TasteMoments, gramian};
 use cinedex_vectors::{Matrix, MatrixView};
@@ -22,16 +22,28 @@ pub struct Gate {
     pub min_recall: f64,
     /// Lowest share of the films with interactions that have an embedding, 0 to 1.
     pub min_coverage: f64,
+    /// Most microseconds that the ten best may take without a filter, for a user or like a film: the median of what was
+    /// measured on one thread when the bundle was built.
+    pub max_microseconds: f64,
+    /// By which share NDCG@100 on users of whom neither has learned may fall below the live bundle's, where the difference is
+    /// more than chance, 0 to 1. Only rebuilds hold users out.
+    pub max_quality_loss: f64,
 }
 
 impl Default for Gate {
     fn default() -> Self {
-        Self { min_recall: 0.9, min_coverage: 0.5 }
+        Self { min_recall: 0.9, min_coverage: 0.5, max_microseconds: 20_000.0, max_quality_loss: 0.02 }
     }
 }
 
 impl Gate {
-    /// Why what was measured does not pass; `None` if it does.
+    /// Why a bundle of a data set does not pass by what was measured when it was built; `None` if it does.
+    pub(crate) fn refuse_build(self, build: &BuildReport, dataset: &Dataset) -> Option<String> {
+        let (manifest, rated_movies) = (&build.manifest, dataset.manifest.counts.rated_movies);
+        self.refuse(&manifest.calibration, manifest.counts.embedded_movies, rated_movies)
+    }
+
+    /// Why what was measured when it was built does not pass; `None` if it does.
     fn refuse(self, calibration: &Calibration, embedded_movies: u64, rated_movies: u64) -> Option<String> {
         let coverage = embedded_movies as f64 / rated_movies.max(1) as f64;
         if embedded_movies == 0 || coverage < self.min_coverage {
@@ -42,9 +54,24 @@ impl Gate {
         }
         // A graph that the planner never asks does no harm.
         let recalls = [&calibration.similar, &calibration.for_user].map(Measured::graph_recall_at_10);
-        let missed = recalls.into_iter().flatten().find(|recall| *recall < self.min_recall)?;
-        Some(format!("recall@10 of the graph is {missed:.3}, the gate asks for {:.3}", self.min_recall))
+        if let Some(missed) = recalls.into_iter().flatten().find(|recall| *recall < self.min_recall) {
+            return Some(format!(
+                "recall@10 of the graph is {missed:.3}, the gate asks for {:.3}",
+                self.min_recall
+            ));
+        }
+        let slowest = [&calibration.similar, &calibration.for_user].into_iter().flat_map(unfiltered_ten);
+        let slowest = slowest.fold(0.0, f64::max);
+        (slowest > self.max_microseconds).then(|| {
+            format!("the ten best take {slowest:.0} µs, the gate allows {:.0}", self.max_microseconds)
+        })
     }
+}
+
+/// Median microseconds of the ten best without a filter.
+fn unfiltered_ten(measured: &Measured) -> impl Iterator<Item = f64> + '_ {
+    let unfiltered = |cell: &&Cell| cell.filter == FilterKind::None && cell.k == 10;
+    measured.cells.iter().filter(unfiltered).map(|cell| cell.planned_microseconds)
 }
 
 /// What to build and what to do with it.
@@ -107,18 +134,39 @@ pub fn build_and_publish(
 ) -> Result<PublishReport, PipelineError> {
     progress(Step::new("read", 0, None));
     let dataset = Dataset::load(data, &request.dataset)?;
+    let build = build_of(data, indexes, &dataset, None, request, progress, cancel)?;
+    let refused = request.gate.refuse_build(&build, &dataset);
+    publish(indexes, build, refused, request)
+}
+
+/// Builds a bundle of a data set in memory and a stored model of it. `held_out` is noted in the bundle, see
+/// [`Provenance::held_out_per_mille`].
+pub(crate) fn build_of(
+    data: &DataRoot,
+    indexes: &IndexRoot,
+    dataset: &Dataset,
+    held_out_per_mille: Option<u32>,
+    request: &BuildRequest,
+    progress: Progress<'_>,
+    cancel: &AtomicBool,
+) -> Result<BuildReport, PipelineError> {
     let mut model = Model::read(&model_path(data, &request.dataset, &request.model)?, &columns(request))?;
     if model.manifest.data_set.is_none() {
         // A foreign model does not say on which scale people rate; the data set does.
         model.manifest.settings.rating_scale = dataset.manifest.rating_scale;
     }
-    let build = build_bundle(indexes, &dataset, &model, request, progress, cancel)?;
-    let embedded_movies = build.manifest.counts.embedded_movies;
-    let refused = request.gate.refuse(
-        &build.manifest.calibration,
-        embedded_movies,
-        dataset.manifest.counts.rated_movies,
-    );
+    let provenance = Provenance { held_out_per_mille, ..provenance(dataset, &model) };
+    build_bundle(indexes, dataset, &model, &provenance, request, progress, cancel)
+}
+
+/// Marks a bundle that was refused; makes another one live if that is asked for, and removes what is older than the `keep`
+/// before it.
+pub(crate) fn publish(
+    indexes: &IndexRoot,
+    build: BuildReport,
+    refused: Option<String>,
+    request: &BuildRequest,
+) -> Result<PublishReport, PipelineError> {
     if let Some(reason) = &refused {
         indexes.mark_refused(&build.version, reason)?;
     }
@@ -148,6 +196,7 @@ fn build_bundle(
     indexes: &IndexRoot,
     dataset: &Dataset,
     model: &Model,
+    provenance: &Provenance,
     request: &BuildRequest,
     progress: Progress<'_>,
     cancel: &AtomicBool,
@@ -178,7 +227,7 @@ fn build_bundle(
         gramian: gram.view(),
         spread: SpreadInput { movies, mean: &mean, unit_gramian: unit_gramian.as_ref().map(Matrix::view) },
         recent_counts: &recent_counts,
-        provenance: &provenance(dataset, model),
+        provenance,
     };
     Ok(build(indexes, &input, &request.options, progress, cancel)?)
 }
@@ -282,7 +331,8 @@ fn provenance(dataset: &Dataset, model: &Model) -> Provenance {
         licence_notice: manifest.source.licence.clone(),
         model: model.manifest.name.clone(),
         model_sha256: model.manifest.sha256(),
-        log_position: None,
+        log_position: dataset.log_position,
+        held_out_per_mille: None,
     }
 }
 
@@ -350,6 +400,21 @@ mod tests {
         calibration.similar.planner.ef_for_10 = Some(32);
         assert!(refuse(0.9, &calibration, 100).unwrap().contains("0.800"));
         assert_eq!(refuse(0.8, &calibration, 100), None);
+        let cell = |k, planned_microseconds| Cell {
+            filter: FilterKind::None,
+            allowed: 100,
+            k,
+            scan_microseconds: 9.0,
+            each_microseconds: 9.0,
+            graph: None,
+            planned_microseconds,
+            planned_recall: 1.0,
+            planned_graph: 0.0,
+        };
+        calibration.for_user.cells = vec![cell(10, 20_000.0), cell(100, 40_000.0)];
+        assert_eq!(refuse(0.8, &calibration, 100), None);
+        calibration.for_user.cells = vec![cell(10, 20_001.0)];
+        assert!(refuse(0.8, &calibration, 100).unwrap().contains("20001 µs"));
         assert!(refuse(0.8, &calibration, 49).unwrap().contains("49 films"));
         assert!(refuse(0.8, &calibration, 0).unwrap().contains("0 films"));
     }

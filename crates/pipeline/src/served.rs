@@ -1,6 +1,5 @@
 //! The engine as a ranker: a bundle judged by what it would answer over HTTP.
 
-use cinedex_dataset::split::TrainingSet;
 use cinedex_domain::{MovieId, MovieIndex, compare_ids};
 use cinedex_index::{IndexRoot, Version};
 use cinedex_model::Ranker;
@@ -12,26 +11,25 @@ use crate::PipelineError;
 pub(crate) struct ServedRanker {
     snapshot: Snapshot,
     movie_ids: Vec<MovieId>,
-    /// From a row of the training set to one of the bundle.
+    /// From a row here to one of the bundle.
     rows: Vec<Option<MovieIndex>>,
-    /// Movies of the bundle that the training set does not have, which are not ranked.
-    beyond_training: usize,
+    /// Movies of the bundle that have no row here, which are not ranked.
+    beyond_rows: usize,
     name: String,
 }
 
 impl ServedRanker {
-    /// Opens the bundle; rows of movies are those of the training set.
+    /// Opens the bundle; a row of a movie is a position in `movie_ids`, which are in the canonical order.
     pub(crate) fn open(
         indexes: &IndexRoot,
         version: &Version,
-        training: &TrainingSet,
+        movie_ids: Vec<MovieId>,
     ) -> Result<Self, PipelineError> {
         let snapshot = Snapshot::new(indexes.open(version)?, 0);
-        let movie_ids = training.movie_ids.clone();
         let rows: Vec<Option<MovieIndex>> =
             movie_ids.iter().map(|movie_id| snapshot.bundle().movie_index(movie_id.as_str())).collect();
-        let beyond_training = snapshot.movie_count() - rows.iter().flatten().count();
-        Ok(Self { snapshot, movie_ids, rows, beyond_training, name: format!("bundle {version}") })
+        let beyond_rows = snapshot.movie_count() - rows.iter().flatten().count();
+        Ok(Self { snapshot, movie_ids, rows, beyond_rows, name: format!("bundle {version}") })
     }
 
     fn row(&self, movie_id: &str) -> Option<MovieIndex> {
@@ -58,7 +56,7 @@ impl Ranker for ServedRanker {
     ) -> Vec<MovieIndex> {
         let known = |&(movie, preference): &(MovieIndex, f32)| Some((self.rows[movie.row()]?, preference));
         let history: Vec<(MovieIndex, f32)> = history.iter().filter_map(known).collect();
-        let limit = k.saturating_add(self.beyond_training);
+        let limit = k.saturating_add(self.beyond_rows);
         let mut request = UserRequest { limit, ..UserRequest::default() };
         request.filter.adult = true;
         request.filter.exclude = exclude.iter().map(|movie| self.movie_ids[movie.row()].clone()).collect();
@@ -72,7 +70,7 @@ impl Ranker for ServedRanker {
 mod tests {
     use std::sync::atomic::AtomicBool;
 
-    use cinedex_dataset::split::Event;
+    use cinedex_dataset::split::{Event, TrainingSet};
     use cinedex_dataset::{Dataset, Opinions};
     use cinedex_domain::LIKED;
     use cinedex_domain::{BlendSettings, PreferencePolicy, UserIndex, silent};
@@ -126,7 +124,7 @@ mod tests {
             .build
             .version;
         let training = training_set(&Dataset::load(&data, NAME).unwrap());
-        let served = ServedRanker::open(&indexes, &version, &training).unwrap();
+        let served = ServedRanker::open(&indexes, &version, training.movie_ids.clone()).unwrap();
 
         let model = Model::read(&model.path, &ModelColumns::default()).unwrap();
         let factors = model.movie_factors.view();

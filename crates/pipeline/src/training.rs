@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use cinedex_dataset::split::{Signals, StrongOptions, split_strong};
 use cinedex_dataset::{DataRoot, Dataset, Opinions};
-use cinedex_domain::{BlendSettings, Metric, ModelSettings, PreferencePolicy, Progress, Step};
+use cinedex_domain::{BlendSettings, Metric, ModelSettings, PreferencePolicy, Progress, Step, UserId};
 use cinedex_model::{
     AUTOMATIC_REGULARIZATION, Case, DataSetReference, Epoch, Factors, IalsParameters, MODEL_FORMAT_VERSION,
     MetadataReport, Model, ModelManifest, Protocol, Validation, complete_movie_factors, solve_users,
@@ -149,7 +149,24 @@ pub fn train(
     refuse_foreign(&path)?;
     request.policy.validate()?;
     let dataset = Dataset::load(root, &request.dataset)?;
-    let opinions = Opinions::of(&dataset, &request.policy);
+    train_on(root, &dataset, None, request, progress, cancel)
+}
+
+/// As [`train`], on a data set in memory. Of the users for whom `held_out` is true nothing is learned, and they are not in the
+/// model.
+pub(crate) fn train_on(
+    root: &DataRoot,
+    dataset: &Dataset,
+    held_out: Option<&[bool]>,
+    request: &TrainRequest,
+    progress: Progress<'_>,
+    cancel: &AtomicBool,
+) -> Result<TrainReport, PipelineError> {
+    let path = model_path(root, &request.dataset, &request.model)?;
+    refuse_foreign(&path)?;
+    request.policy.validate()?;
+    let opinions = Opinions::of(dataset, &request.policy);
+    let opinions = held_out.map(|held_out| opinions.without_users(held_out)).unwrap_or(opinions);
     let parameters = request.parameters.for_data(&preference_matrix(&opinions));
     let matrix = preference_matrix(&opinions.aged(&request.policy));
     if matrix.entry_count() == 0 {
@@ -159,9 +176,9 @@ pub fn train(
     let mut parameters = parameters;
     parameters.validate()?;
     if request.early_stopping {
-        parameters.epochs = best_epoch(&dataset, request, &parameters, progress, cancel)?;
+        parameters.epochs = best_epoch(dataset, request, &parameters, progress, cancel)?;
     }
-    let mut model = model(&dataset, request, &parameters);
+    let mut model = model(dataset, request, &parameters);
     let mut checkpoint = Checkpoint::beside(&path, request.checkpoint_interval);
     let from = checkpoint.read(&model);
     let resumed_from = from.as_ref().map(|(epoch, _)| *epoch);
@@ -173,7 +190,7 @@ pub fn train(
     let mut factors = train_ials_observed(&matrix, &parameters, from, &mut keep, progress, cancel)?;
     failed?;
     let metadata = if request.metadata {
-        Some(complete(&dataset, &matrix, &mut factors, &parameters, progress, cancel)?)
+        Some(complete(dataset, &matrix, &mut factors, &parameters, progress, cancel)?)
     } else {
         None
     };
@@ -181,9 +198,7 @@ pub fn train(
     model.manifest.parameters["metadata"] = json!(metadata);
     model.manifest.parameters["train_seconds"] = json!(train_seconds);
     model.movie_factors = factors.movies;
-    if let Some((_, users)) = &mut model.users {
-        *users = factors.users;
-    }
+    model.users = Some(learned_users(dataset, factors.users, held_out));
     model.write(&path)?;
     checkpoint.discard()?;
     Ok(TrainReport {
@@ -196,6 +211,18 @@ pub fn train(
         metadata,
         train_seconds,
     })
+}
+
+/// Ids and factors of the users who were learned from.
+fn learned_users(dataset: &Dataset, factors: Matrix, held_out: Option<&[bool]>) -> (Vec<UserId>, Matrix) {
+    let ids = dataset.users.iter().map(|user| user.user_id.clone());
+    let Some(held_out) = held_out else { return (ids.collect(), factors) };
+    let learned: Vec<usize> = (0..dataset.users.len()).filter(|&row| !held_out[row]).collect();
+    let mut rows = Matrix::zeros(learned.len(), factors.dimension());
+    for (to, &from) in learned.iter().enumerate() {
+        rows.row_mut(to).copy_from_slice(factors.row(from));
+    }
+    (learned.iter().map(|&row| dataset.users[row].user_id.clone()).collect(), rows)
 }
 
 /// Completes the films of which little or nothing was learned from their metadata, and solves users against the result.
@@ -237,6 +264,15 @@ fn best_epoch(
     Ok(train_ials_validated(&matrix, parameters, &validation, progress, cancel)?.number)
 }
 
+/// What stands for the interactions that a model learns from: the checksum of the stored ones, and with live ones another.
+fn interactions_sha256(dataset: &Dataset) -> String {
+    let stored = dataset.manifest.sha256();
+    match dataset.log_position {
+        Some(position) => cinedex_storage::sha256_bytes(format!("{stored} {position}").as_bytes()),
+        None => stored.to_owned(),
+    }
+}
+
 /// The model as it will be, without factors.
 fn model(dataset: &Dataset, request: &TrainRequest, parameters: &IalsParameters) -> Model {
     let manifest = ModelManifest {
@@ -258,7 +294,7 @@ fn model(dataset: &Dataset, request: &TrainRequest, parameters: &IalsParameters)
         },
         data_set: Some(DataSetReference {
             name: dataset.manifest.name.clone(),
-            sha256: dataset.manifest.sha256().to_owned(),
+            sha256: interactions_sha256(dataset),
         }),
         evaluation: serde_json::Value::Null,
         tables: BTreeMap::new(),

@@ -9,7 +9,9 @@ use cinedex_dataset::{
 use cinedex_domain::Progress;
 
 use super::{Context, tables};
-use crate::arguments::{DatasetCommand, DownloadArguments, EnrichCommand, ImportCommand, TargetArguments};
+use crate::arguments::{
+    DatasetCommand, DownloadArguments, EnrichCommand, ExportCommand, ImportCommand, TargetArguments,
+};
 use crate::terminal::{self, ProgressView, thousands};
 
 /// Rejected rows shown before the rest is only counted.
@@ -19,6 +21,7 @@ pub(super) fn run(context: &Context, command: DatasetCommand) -> Result<()> {
     match command {
         DatasetCommand::Import(command) => import(context, command),
         DatasetCommand::Enrich(EnrichCommand::Imdb { path, name }) => enrich(context, &path, &name),
+        DatasetCommand::Export(ExportCommand::Log { file }) => super::live_log::export(context, &file),
         DatasetCommand::Download(flags) => fetch(context, &flags),
         DatasetCommand::List => list(context),
         DatasetCommand::Show { name } => show(context, &name),
@@ -27,7 +30,11 @@ pub(super) fn run(context: &Context, command: DatasetCommand) -> Result<()> {
 
 fn import(context: &Context, command: ImportCommand) -> Result<()> {
     let root = context.data();
+    if let ImportCommand::Log { file } = &command {
+        return super::live_log::import(context, file);
+    }
     with_progress(context, |progress| match command {
+        ImportCommand::Log { .. } => unreachable!("it makes no data set and was done before"),
         ImportCommand::Movielens { path, ratings, target } => {
             let movielens = MovieLensOptions { ratings, ..MovieLensOptions::default() };
             Ok(import_movielens(&root, &target.name, &path, &options(&target), &movielens, progress)?)

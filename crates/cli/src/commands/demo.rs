@@ -24,6 +24,7 @@ pub(super) fn run(context: Context, flags: &DemoArguments) -> Result<()> {
         return super::serve::print(&configuration, json);
     }
     configuration.serve.validate()?;
+    configuration.rebuild.validate()?;
     let view = ProgressView::new();
     let report = prepare_demo(&data, &indexes, flags.dataset.as_deref(), &|step| view.show(step), &NEVER)?;
     drop(view);
@@ -38,7 +39,7 @@ pub(super) fn run(context: Context, flags: &DemoArguments) -> Result<()> {
     ));
     // Beside the bundles: preparing the world anew does not touch it.
     let feedback = indexes.path().join("feedback");
-    let engine = Arc::new(Engine::open(indexes, EngineOptions::default())?);
+    let engine = Arc::new(Engine::open(indexes.clone(), EngineOptions::default())?);
     let suggestions = Suggestions::of(&*engine.snapshot()?);
     if flags.prepare_only {
         terminal::note(&format!("ready in {:.1} s", began.elapsed().as_secs_f64()));
@@ -52,7 +53,7 @@ pub(super) fn run(context: Context, flags: &DemoArguments) -> Result<()> {
         return terminal::print(&suggestions.text(configuration.serve.bind));
     }
     let log = super::serve::open_log(&flags.serve, &feedback, &configuration.serve, &engine)?;
-    super::serve::serve(engine, log, &configuration.serve, |address| {
+    super::serve::serve(engine, log, indexes, &configuration, |address| {
         terminal::note(&format!(
             "ready in {:.1} s, serving on http://{address} (Ctrl-C stops)",
             began.elapsed().as_secs_f64()

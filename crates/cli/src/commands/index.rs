@@ -28,7 +28,7 @@ pub(super) fn run(context: &Context, command: IndexCommand) -> Result<()> {
                 id_column,
                 embedding_column,
                 options: BuildOptions { target_recall, ..BuildOptions::default() },
-                gate: Gate { min_recall, min_coverage },
+                gate: Gate { min_recall, min_coverage, ..Gate::default() },
                 activate: !no_activate,
                 keep,
             };

@@ -1,11 +1,15 @@
 //! One file a command. Each reads its flags, calls a library, and shows what came back.
 
+mod backup;
 mod calibration;
 mod cold;
 mod dataset;
 mod demo;
 mod evaluate;
 mod index;
+mod keys;
+mod live_log;
+mod operations;
 mod query;
 mod serve;
 mod tables;
@@ -55,5 +59,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         Command::Popular { location, k } => query::popular(&context, location.as_deref(), k),
         Command::Neighbors { user, k } => query::neighbors(&context, &user, k),
         Command::Serve(flags) => serve::run(context, &flags),
+        Command::Keys(command) => keys::run(&context, &command),
+        Command::Backup { folder } => backup::make(&context, &folder),
+        Command::Restore { folder } => backup::put_back(&context, &folder),
     }
 }

@@ -8,9 +8,10 @@ use anyhow::Result;
 use cinedex_feedback::{FeedbackError, Log, LogOptions, Opened};
 use cinedex_index::IndexRoot;
 use cinedex_recommender::{Engine, EngineOptions};
-use cinedex_server::{Parts, ServerOptions};
+use cinedex_server::{Operations, Parts, ServerOptions};
 
 use super::Context;
+use super::operations::Operator;
 use crate::arguments::ServeArguments;
 use crate::configuration::Configuration;
 use crate::terminal;
@@ -21,9 +22,11 @@ pub(super) fn run(context: Context, flags: &ServeArguments) -> Result<()> {
         return print(&configuration, context.json);
     }
     configuration.serve.validate()?;
+    configuration.rebuild.validate()?;
     let engine = Arc::new(Engine::new(IndexRoot::new(&configuration.indexes), EngineOptions::default()));
     let log = open_log(flags, &configuration.feedback, &configuration.serve, &engine)?;
-    serve(engine, log, &configuration.serve, |address| {
+    let indexes = IndexRoot::new(&configuration.indexes);
+    serve(engine, log, indexes, &configuration, |address| {
         let (indexes, scheme) = (configuration.indexes.display(), configuration.serve.scheme());
         terminal::note(&format!("cinedex serves {indexes} on {scheme}://{address}"));
         terminal::note(&format!("documentation of the API: {scheme}://{address}/docs"));
@@ -64,15 +67,30 @@ pub(super) fn open_log(
     Ok(Some(Arc::new(log)))
 }
 
-/// Serves until a signal asks it to stop.
+/// Serves until a signal asks it to stop. Who has the log also rebuilds the bundles of `indexes`, on request and by the clock,
+/// unless another process does.
 pub(super) fn serve(
     engine: Arc<Engine>,
     log: Option<Arc<Log>>,
-    options: &ServerOptions,
+    indexes: IndexRoot,
+    configuration: &Configuration,
     on_ready: impl FnOnce(std::net::SocketAddr),
 ) -> Result<()> {
-    cinedex_server::serve(Parts { engine, log, operations: None }, options, on_ready)?;
-    Ok(())
+    let operator = match &log {
+        Some(log) => Operator::open(configuration, indexes, Arc::clone(log))?,
+        None => None,
+    };
+    let scheduler = match &operator {
+        Some(operator) => operator.by_the_clock()?,
+        None => None,
+    };
+    let operations = operator.clone().map(|operator| operator as Arc<dyn Operations>);
+    let served = cinedex_server::serve(Parts { engine, log, operations }, &configuration.serve, on_ready);
+    drop(scheduler);
+    if let Some(operator) = operator {
+        operator.end();
+    }
+    Ok(served?)
 }
 
 /// Shows the configuration in force, without its secrets.

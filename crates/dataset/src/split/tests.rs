@@ -37,6 +37,7 @@ fn dataset(rows: &[(u32, u32, f32, Option<i64>)]) -> Dataset {
             locations: vec![Interactions::NO_LOCATION; rows.len()],
             location_table: Vec::new(),
         },
+        log_position: None,
     }
 }
 

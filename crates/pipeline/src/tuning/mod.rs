@@ -313,7 +313,7 @@ fn tune(
 }
 
 fn check(splits: &[Split], request: &TuneRequest) -> Result<(), PipelineError> {
-    let invalid = |setting, found: String, expected| PipelineError::Tuning { setting, found, expected };
+    let invalid = |setting, found: String, expected| PipelineError::Setting { setting, found, expected };
     let share = |setting, found: f64, above: f64| {
         let valid = found >= above && found <= 1.0;
         if valid { Ok(()) } else { Err(invalid(setting, found.to_string(), "a share between 0 and 1")) }
