@@ -37,7 +37,7 @@ fn wrong_targets() {
         ("/", 404, "route_not_found", None),
         ("/v1", 404, "route_not_found", None),
         ("/v1/movies/1/2", 404, "route_not_found", None),
-        ("/v1/admin/indexes", 404, "route_not_found", None),
+        ("/v1/admin/indexes", 403, "admin_disabled", None),
         ("/v1/trending", 404, "route_not_found", None),
         ("/v1/../livez", 404, "route_not_found", None),
         ("/etc/passwd", 404, "route_not_found", None),
