@@ -14,10 +14,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dataset", &["domain", "storage"]),
     ("model", &["domain", "storage", "vectors"]),
     ("index", &["domain", "storage", "vectors"]),
-    ("recommender", &["domain", "index", "model", "vectors"]),
+    ("feedback", &["domain"]),
+    ("recommender", &["domain", "feedback", "index", "model", "vectors"]),
     ("pipeline", &["dataset", "domain", "index", "model", "recommender", "vectors"]),
-    ("server", &["domain", "recommender"]),
-    ("cli", &["dataset", "domain", "index", "model", "pipeline", "recommender", "server", "storage"]),
+    ("server", &["domain", "feedback", "recommender"]),
+    (
+        "cli",
+        &["dataset", "domain", "feedback", "index", "model", "pipeline", "recommender", "server", "storage"],
+    ),
 ];
 
 /// Third-party crates and the only crates of ours that may name them outside tests.

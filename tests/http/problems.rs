@@ -1,4 +1,5 @@
-//! Every error is a problem document: each code that the service describes is provoked here, but for its own failure and overload.
+//! Every error is a problem document: each code that the service describes is provoked here, but for its own failure, overload and a
+//! full disk.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -38,6 +39,8 @@ fn every_code_is_answered_as_described() {
     check(not_ready, 503, "not_ready", None);
     check(waiting.get("/v1/popular"), 503, "not_ready", None);
     check(stalled(&empty), 408, "request_timeout", None);
+    check(reused_key(&served), 409, "idempotency_mismatch", None);
+    check(without_log(), 503, "feedback_disabled", None);
     check(waiting.get("/v1/admin/tasks"), 403, "admin_disabled", None);
     drop(waiting);
     let guarded = guarded(&empty);
@@ -57,7 +60,7 @@ fn every_code_is_answered_as_described() {
         openapi["components"]["schemas"]["Problem"]["properties"]["code"]["enum"].as_array().unwrap();
     let described: BTreeSet<String> =
         described.iter().map(|code| code.as_str().unwrap().to_owned()).collect();
-    seen.extend(["internal", "overloaded"].map(str::to_owned));
+    seen.extend(["internal", "overloaded", "storage_full"].map(str::to_owned));
     // Provoked where the operations can be told what to refuse: tests/server/admin.rs.
     let operators =
         ["version_not_found", "version_live", "version_unusable", "task_not_found", "task_running"];
@@ -71,6 +74,21 @@ fn foreign_cursor(served: &Served) -> crate::support::client::Answer {
     let cursor = first["next_cursor"].as_str().unwrap();
     let place = ready();
     Served::start(&place).get(&format!("/v1/popular?limit=5&cursor={cursor}"))
+}
+
+/// Two requests under one key.
+fn reused_key(served: &Served) -> crate::support::client::Answer {
+    let liked = |movie: &str| json!({"user_id": "u", "movie_id": movie, "kind": "like"});
+    let post = |body: Value| served.post_with("/v1/interactions", &body, &[("idempotency-key", "k")]);
+    post(liked("parasite-2019")).done();
+    post(liked("the-godfather-1972"))
+}
+
+/// A server that only reads.
+fn without_log() -> crate::support::client::Answer {
+    let place = Place::new();
+    let served = Served::spawn(place.command(&["serve", "--bind", "127.0.0.1:0", "--read-only"]));
+    served.send("DELETE", "/v1/users/42", None)
 }
 
 /// A model that says nothing of fold-in, as trainers elsewhere write them.
@@ -101,8 +119,8 @@ fn guarded(place: &Place) -> Served {
 
 /// A body that never comes.
 fn stalled(place: &Place) -> crate::support::client::Answer {
-    let served =
-        Served::spawn(place.command(&["serve", "--bind", "127.0.0.1:0", "--set", "request_timeout_ms=200"]));
+    let settings = ["--read-only", "--set", "request_timeout_ms=200"];
+    let served = Served::spawn(place.command(&[&["serve", "--bind", "127.0.0.1:0"][..], &settings].concat()));
     let head = "POST /v1/recommendations HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
     served.raw(head.as_bytes()).unwrap()
 }
@@ -184,7 +202,8 @@ fn values_that_cannot_be_are_refused_by_name() {
 fn a_wrong_method_names_the_right_ones() {
     let served = serve();
     for (method, target, allow) in [
-        ("DELETE", "/v1/movies/parasite-2019", "GET, HEAD"),
+        ("PATCH", "/v1/movies/parasite-2019", "GET, HEAD, PUT, DELETE"),
+        ("GET", "/v1/users/42", "DELETE"),
         ("PUT", "/v1/popular", "GET, HEAD"),
         ("PATCH", "/v1/recommendations", "POST"),
         ("GET", "/v1/recommendations", "POST"),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::client::ids;
-use crate::support::served::{PATIENT, Served};
+use crate::support::served::{PATIENT, Served, own_log};
 use crate::support::{Place, text};
 
 /// The demo world on disk.
@@ -59,7 +59,9 @@ fn serve_from(place: &Place) -> Served {
 pub(crate) fn serve_indexes(place: &Place, indexes: &Path) -> Served {
     let root = text(indexes);
     let serve = ["serve", "--bind", "127.0.0.1:0", "--indexes", &root];
-    let served = Served::spawn(place.command(&[&serve[..], &PATIENT].concat()));
+    let mut command = place.command(&[&serve[..], &PATIENT].concat());
+    command.env("CINEDEX_FEEDBACK", own_log(place));
+    let served = Served::spawn(command);
     served.wait_ready();
     served
 }

@@ -38,7 +38,7 @@ fn wrong_targets() {
         ("/v1", 404, "route_not_found", None),
         ("/v1/movies/1/2", 404, "route_not_found", None),
         ("/v1/admin/indexes", 403, "admin_disabled", None),
-        ("/v1/trending", 404, "route_not_found", None),
+        ("/v1/trends", 404, "route_not_found", None),
         ("/v1/../livez", 404, "route_not_found", None),
         ("/etc/passwd", 404, "route_not_found", None),
         ("/v1/recommendations", 405, "method_not_allowed", None),
@@ -72,7 +72,7 @@ fn wrong_targets() {
         ("/v1/movies?genre=Drama", 400, "unknown_parameter", Some("genre")),
         ("/v1/movies/1?explain=true", 400, "unknown_parameter", Some("explain")),
         ("/v1/movies/1/similar?user=42", 400, "unknown_parameter", Some("user")),
-        ("/v1/popular?window=7d", 400, "unknown_parameter", Some("window")),
+        ("/v1/popular?window=7d", 400, "invalid_parameter", Some("window")),
         ("/livez?x", 400, "unknown_parameter", Some("x")),
         ("/v1/popular?genre=Westrn", 400, "invalid_parameter", Some("genre")),
         ("/v1/popular?genre_all=Drama&genre_all=Westrn", 400, "invalid_parameter", Some("genre_all")),
@@ -96,7 +96,7 @@ fn wrong_methods_and_bodies() {
     let world = world();
     let at = world.server.address();
     for method in ["DELETE", "PUT", "PATCH", "OPTIONS", "BREW"] {
-        let raw = format!("{method} /v1/movies/1 HTTP/1.1\r\nhost: test\r\n\r\n");
+        let raw = format!("{method} /v1/popular HTTP/1.1\r\nhost: test\r\n\r\n");
         let response = send(at, raw.as_bytes());
         check(&response, 405, "method_not_allowed", None);
         assert_eq!(response.header("allow"), Some("GET, HEAD"));

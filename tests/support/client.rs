@@ -92,6 +92,30 @@ pub(crate) fn post(
     read(request.send(body).unwrap_or_else(|error| panic!("{target}: {error}")))
 }
 
+/// Any method, with a JSON body where there is one.
+#[track_caller]
+pub(crate) fn send(
+    agent: &Agent,
+    method: &str,
+    address: SocketAddr,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: Option<&Value>,
+) -> Answer {
+    let mut request = ureq::http::Request::builder().method(method).uri(format!("http://{address}{target}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = match body {
+        None => agent.run(request.body(()).unwrap()),
+        Some(body) => {
+            let request = request.header("content-type", "application/json").body(body.to_string()).unwrap();
+            agent.run(request)
+        }
+    };
+    read(answer.unwrap_or_else(|error| panic!("{method} {target}: {error}")))
+}
+
 fn read(response: ureq::http::Response<ureq::Body>) -> Answer {
     let (head, mut body) = response.into_parts();
     let headers = head.headers.iter();

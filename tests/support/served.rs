@@ -2,14 +2,16 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
 use ureq::Agent;
 
-use super::client::{Answer, agent, get, post, raw};
+use super::client::{Answer, agent, get, post, raw, send};
 use super::{Place, wait_for};
 
 /// A request may wait long: on a machine that runs many tests at once, a refusal for lack of time says nothing.
@@ -25,10 +27,11 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// Serves what is live in the place's `indexes`, and waits until it is ready.
+    /// Serves what is live in the place's `indexes` with a log of its own, and waits until it is ready.
     pub(crate) fn start(place: &Place) -> Self {
-        let served =
-            Self::spawn(place.command(&[&["serve", "--bind", "127.0.0.1:0"][..], &PATIENT].concat()));
+        let mut command = place.command(&[&["serve", "--bind", "127.0.0.1:0"][..], &PATIENT].concat());
+        command.env("CINEDEX_FEEDBACK", own_log(place));
+        let served = Self::spawn(command);
         served.wait_ready();
         served
     }
@@ -80,6 +83,26 @@ impl Served {
     #[track_caller]
     pub(crate) fn post(&self, target: &str, media_type: &str, body: &[u8]) -> Answer {
         post(&self.agent, self.address, target, media_type, body)
+    }
+
+    /// Any method, with a JSON body where there is one.
+    #[track_caller]
+    pub(crate) fn send(&self, method: &str, target: &str, body: Option<&Value>) -> Answer {
+        send(&self.agent, method, self.address, target, &[], body)
+    }
+
+    /// Posts JSON, with further headers.
+    #[track_caller]
+    pub(crate) fn post_with(&self, target: &str, body: &Value, headers: &[(&str, &str)]) -> Answer {
+        send(&self.agent, "POST", self.address, target, headers, Some(body))
+    }
+
+    /// Posts interactions; how many were accepted and how many were known.
+    #[track_caller]
+    pub(crate) fn interact(&self, body: &Value) -> (u64, u64) {
+        let answer = self.send("POST", "/v1/interactions", Some(body)).done();
+        let count = |name: &str| answer[name].as_u64().unwrap_or_else(|| panic!("{answer}"));
+        (count("accepted"), count("duplicates"))
     }
 
     /// Recommendations for a body.
@@ -138,6 +161,12 @@ impl Drop for Served {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A folder of the place for the log of one server: several may serve one world.
+pub(crate) fn own_log(place: &Place) -> PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    place.path(&format!("log-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// Gathers what comes through a pipe, line by line, so that the child never waits for a reader.

@@ -17,6 +17,9 @@ pub(crate) struct Arguments {
     /// Folder of bundles and of the CURRENT pointer [default: indexes].
     #[arg(long, global = true, env = "CINEDEX_INDEXES", value_name = "DIR")]
     pub(crate) indexes: Option<PathBuf>,
+    /// Folder of the log of what happens while serving [default: feedback, in the folder of data].
+    #[arg(long, global = true, env = "CINEDEX_FEEDBACK", value_name = "DIR")]
+    pub(crate) feedback: Option<PathBuf>,
     /// Configuration file [default: cinedex.toml, where it exists].
     #[arg(long, global = true, env = "CINEDEX_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -102,6 +105,9 @@ pub(crate) struct ServeArguments {
     /// Listen beyond loopback although no key protects the service (`CINEDEX_OPEN=true`).
     #[arg(long)]
     pub(crate) open: bool,
+    /// Serve without the log of what happens: nothing is learned while serving, and what would change something is refused.
+    #[arg(long)]
+    pub(crate) read_only: bool,
     /// Any other setting of the server, see --print-config; its environment variable is `CINEDEX_` and FIELD in upper case.
     #[arg(long, value_name = "FIELD=VALUE")]
     pub(crate) set: Vec<String>,

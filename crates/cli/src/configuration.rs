@@ -22,6 +22,8 @@ pub(crate) struct Configuration {
     pub(crate) data: PathBuf,
     /// Folder of bundles (`CINEDEX_INDEXES`).
     pub(crate) indexes: PathBuf,
+    /// Folder of the log of what happens while serving (`CINEDEX_FEEDBACK`); if empty, `feedback` in the folder of data.
+    pub(crate) feedback: PathBuf,
     /// What interactions mean to training: weights by kind of interaction and by age.
     pub(crate) preference: PreferencePolicy,
     /// How to serve; `CINEDEX_` and a field's name in upper case is its environment variable.
@@ -33,6 +35,7 @@ impl Default for Configuration {
         Self {
             data: "data".into(),
             indexes: "indexes".into(),
+            feedback: PathBuf::new(),
             preference: PreferencePolicy::default(),
             serve: ServerOptions::default(),
         }
@@ -52,6 +55,12 @@ impl Configuration {
         }
         if let Some(indexes) = &arguments.indexes {
             configuration.indexes.clone_from(indexes);
+        }
+        if let Some(feedback) = &arguments.feedback {
+            configuration.feedback.clone_from(feedback);
+        }
+        if configuration.feedback.as_os_str().is_empty() {
+            configuration.feedback = configuration.data.join("feedback");
         }
         Ok(configuration)
     }

@@ -40,6 +40,14 @@ pub enum DomainError {
         /// What it may be.
         expected: &'static str,
     },
+    /// A field of an event that is out of its range.
+    #[error("{field} must be {expected}")]
+    InvalidEvent {
+        /// Name of the field.
+        field: &'static str,
+        /// What it may be.
+        expected: &'static str,
+    },
 }
 
 /// Cuts untrusted text for a message: at most 60 characters.

@@ -4,6 +4,7 @@
 //! - **movie**, **user**: named by the caller's own ids ([`MovieId`], [`UserId`]); inside one data set or bundle they are
 //!   dense rows ([`MovieIndex`], [`UserIndex`]), numbered in the canonical order of ids.
 //! - **interaction**: what a user did with a movie ([`InteractionKind`]), with value, time and place.
+//! - **event**: an interaction as it arrives while serving ([`Event`]).
 //! - **preference**: what training makes of interactions: a signed strength in -1 to 1 ([`PreferencePolicy`]).
 //! - **location**: a path from large to small, country, subdivision, city ([`Location`]).
 //! - **embedding**, **factors**: a learned vector of a movie or user; **fold-in**: the vector of a user computed from a
@@ -23,6 +24,7 @@
 //! ```
 
 mod error;
+mod event;
 mod filter;
 mod id;
 mod interaction;
@@ -34,6 +36,7 @@ mod recency;
 mod settings;
 
 pub use error::DomainError;
+pub use event::{Event, MAX_EVENT_ID_BYTES, MAX_TIMESTAMP_MS};
 pub use filter::MovieFilter;
 pub use id::{IdKey, MAX_ID_BYTES, MovieId, MovieIndex, UserId, UserIndex, check_id, compare_ids};
 pub use interaction::{InteractionKind, RatingScale};

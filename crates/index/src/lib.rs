@@ -66,6 +66,6 @@ pub use input::{BundleInput, Histories, Place, PlacePopularity, Provenance, Spre
 pub use lists::Names;
 pub use manifest::{BuildFigures, Counts, FORMAT_VERSION, FileEntry, Manifest};
 pub use planner::{CostCurve, CostPoint, Planner, Strategy};
-pub use popularity::{PlaceIndex, PopularityIndex, ResolvedPlace};
+pub use popularity::{Added, PlaceIndex, PopularityIndex, ResolvedPlace};
 pub use root::{CurrentStamp, IndexRoot, VerifyReport, VersionSummary};
 pub use version::Version;

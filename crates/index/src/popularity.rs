@@ -45,6 +45,15 @@ pub struct ResolvedPlace<'a> {
     pub events: u64,
 }
 
+/// What was counted in a place besides what its bundle knows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Added {
+    /// Events in it and the places in it, at least 0.
+    pub events: f64,
+    /// Of movies how many, at least 0.
+    pub movies: Vec<(u32, f32)>,
+}
+
 /// Popularity by place of one bundle. Rates and rankings are computed when a place is first asked for and kept.
 #[derive(Debug)]
 pub struct PopularityIndex {
@@ -80,6 +89,21 @@ impl PopularityIndex {
         self.place(place)
     }
 
+    /// A place that is known by just this name.
+    pub fn find(&self, location: &Location) -> Option<ResolvedPlace<'_>> {
+        self.rows.get(location).map(|&row| self.place(row))
+    }
+
+    /// The name of a place; `None` for the world. Panics if the place is of another bundle.
+    pub fn location(&self, place: PlaceIndex) -> Option<&Location> {
+        self.locations[place.0 as usize].as_ref()
+    }
+
+    /// The known place around a place; `None` for the world. Panics if the place is of another bundle.
+    pub fn parent(&self, place: PlaceIndex) -> Option<PlaceIndex> {
+        Some(self.parents[place.0 as usize]).filter(|&parent| parent != NONE).map(PlaceIndex)
+    }
+
     /// All places, the world first, every other after the one around it.
     pub fn places(&self) -> impl Iterator<Item = ResolvedPlace<'_>> {
         (0..self.locations.len() as u32).map(|row| self.place(row))
@@ -89,6 +113,22 @@ impl PopularityIndex {
     /// another bundle.
     pub fn rates(&self, place: PlaceIndex) -> Arc<[f32]> {
         Arc::clone(&self.ranked(place).rates)
+    }
+
+    /// What [`rates`](Self::rates) would be if more had been counted: `added` says for a place, and is asked for each around it,
+    /// how many events there were besides, and of which movies how many. Not kept. Panics if the place is of another bundle.
+    pub fn rates_with(&self, place: PlaceIndex, added: &dyn Fn(PlaceIndex) -> Added) -> Vec<f32> {
+        let around = match self.parent(place) {
+            Some(parent) => self.rates_with(parent, added),
+            None => self.equal_rates(),
+        };
+        self.shrunk_rates(place, around, &added(place))
+    }
+
+    /// The rates of a place in which nothing was counted but `added`: `around` are those of the place around it, `level` says
+    /// how strongly it leans on them.
+    pub fn rates_of_new(&self, level: usize, around: Vec<f32>, added: &Added) -> Vec<f32> {
+        shrink(around, self.strength(level), &[added])
     }
 
     /// The `k` most popular allowed movies of a place: descending rate, ties ascending index. Panics if the place is of
@@ -151,7 +191,11 @@ impl PopularityIndex {
         if let Some(found) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(place) {
             return found;
         }
-        let rates = self.shrunk_rates(place);
+        let around = match self.parent(place) {
+            Some(parent) => self.ranked(parent).rates.to_vec(),
+            None => self.equal_rates(),
+        };
+        let rates = self.shrunk_rates(place, around, &Added::default());
         // Rates are finite and not negative, and such numbers order as their bits do; sorted as one number with the index they
         // need no look at other memory.
         let keyed = (0u64..).zip(&rates).map(|(index, rate)| u64::from(!rate.to_bits()) << 32 | index);
@@ -163,33 +207,44 @@ impl PopularityIndex {
         ranked
     }
 
-    fn shrunk_rates(&self, place: PlaceIndex) -> Vec<f32> {
+    fn equal_rates(&self) -> Vec<f32> {
+        vec![1.0 / self.movie_count.max(1) as f32; self.movie_count]
+    }
+
+    /// How many events the rates of the larger place weigh.
+    fn strength(&self, level: usize) -> f64 {
+        // Adding zero makes a negative zero positive: rates order as their bits do.
+        self.prior.get(level).or(self.prior.last()).copied().map_or(0.0, f64::from) + 0.0
+    }
+
+    fn shrunk_rates(&self, place: PlaceIndex, around: Vec<f32>, added: &Added) -> Vec<f32> {
         let row = place.0 as usize;
         let level = self.locations[row].as_ref().map_or(0, Location::level);
-        // Adding zero makes a negative zero positive: rates order as their bits do.
-        let prior = self.prior.get(level).or(self.prior.last()).copied().map_or(0.0, f64::from) + 0.0;
-        let events = self.events[row] as f64 + prior;
-        let mut rates = if row == 0 {
-            vec![1.0 / self.movie_count.max(1) as f32; self.movie_count]
-        } else {
-            self.ranked(PlaceIndex(self.parents[row])).rates.to_vec()
-        };
-        if events <= 0.0 {
-            // Nothing is known: the place repeats the one around it, and the world is as good as silent.
-            return rates;
-        }
-        let keep = prior / events;
-        for rate in &mut rates {
-            *rate = (f64::from(*rate) * keep) as f32;
-        }
         let range = self.offsets[row] as usize..self.offsets[row + 1] as usize;
-        for (&movie, &count) in self.movies[range.clone()].iter().zip(&self.counts[range]) {
-            let rate = &mut rates[movie as usize];
+        let stored = self.movies[range.clone()].iter().copied().zip(self.counts[range].iter().copied());
+        let known = Added { events: self.events[row] as f64, movies: stored.collect() };
+        shrink(around, self.strength(level), &[&known, added])
+    }
+}
+
+/// The rates of the larger place, moved by what was counted here.
+fn shrink(mut rates: Vec<f32>, strength: f64, counted: &[&Added]) -> Vec<f32> {
+    let events = counted.iter().map(|counted| counted.events).sum::<f64>() + strength;
+    if events <= 0.0 {
+        // Nothing is known: the place repeats the one around it, and the world is as good as silent.
+        return rates;
+    }
+    let keep = strength / events;
+    for rate in &mut rates {
+        *rate = (f64::from(*rate) * keep) as f32;
+    }
+    for &(movie, count) in counted.iter().flat_map(|counted| &counted.movies) {
+        if let Some(rate) = rates.get_mut(movie as usize) {
             // A count beyond all sense must not make a rate infinite.
             *rate = (*rate + (f64::from(count) / events) as f32 + 0.0).min(f32::MAX);
         }
-        rates
     }
+    rates
 }
 
 /// Writes popularity by place and recent likes of each movie; returns the header's checksum.

@@ -46,7 +46,7 @@ pub struct Item<'a> {
     /// Year of first release.
     pub year: Option<u16>,
     /// Genres in the source's spelling.
-    pub genres: Names<'a>,
+    pub genres: Genres<'a>,
     /// The cosine for similar movies, the blended score for a user, the shrunk rate for popularity; absent in a search.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score: Option<f32>,
@@ -59,6 +59,26 @@ pub struct Item<'a> {
     /// The score less all listed shares: popularity, and the history beyond the listed reasons; when asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remainder: Option<f32>,
+}
+
+/// The genres of a movie. Serialized as a list of strings.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Genres<'a> {
+    /// As the bundle has them.
+    Stored(Names<'a>),
+    /// As they were told since.
+    Told(&'a [String]),
+}
+
+impl Genres<'_> {
+    /// A copy of each name.
+    pub fn to_vec(self) -> Vec<String> {
+        match self {
+            Self::Stored(names) => names.to_vec(),
+            Self::Told(names) => names.to_vec(),
+        }
+    }
 }
 
 /// How much one movie of the history contributes to a score.
@@ -134,6 +154,8 @@ pub enum Source {
     Similar,
     /// It is popular in the place, or was liked much lately.
     Popular,
+    /// It is liked more often of late than its past predicts.
+    Trending,
 }
 
 /// What a user's ranking rests on.

@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use cinedex_feedback::Logged;
 use cinedex_index::{CurrentStamp, IndexRoot, Version};
 
-use crate::{RecommendError, Snapshot};
+use crate::live::system_clock;
+use crate::{Clock, Live, LiveOptions, RecommendError, Snapshot, View};
 
 /// How long after its first refusal a bundle is tried again, unless `CURRENT` is written again before; then twice as long…
 const FIRST_WAIT: Duration = Duration::from_secs(10);
@@ -23,11 +25,18 @@ pub struct EngineOptions {
     pub keep_snapshots: Duration,
     /// The most replaced snapshots kept, the latest ones. Default 8.
     pub max_kept_snapshots: usize,
+    /// How what happens while serving is remembered.
+    pub live: LiveOptions,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { min_events: 100, keep_snapshots: Duration::from_mins(20), max_kept_snapshots: 8 }
+        Self {
+            min_events: 100,
+            keep_snapshots: Duration::from_mins(20),
+            max_kept_snapshots: 8,
+            live: LiveOptions::default(),
+        }
     }
 }
 
@@ -50,6 +59,7 @@ pub struct Engine {
     root: IndexRoot,
     options: EngineOptions,
     live: ArcSwapOption<Snapshot>,
+    heard: Arc<Live>,
     recent: Mutex<Vec<Kept>>,
     /// Held while a bundle is opened; remembers what was refused, so that it is not opened over and over.
     refused: Mutex<Option<Refusal>>,
@@ -90,7 +100,13 @@ struct Kept {
 impl Engine {
     /// An engine without a snapshot: every request is answered by [`RecommendError::NotReady`].
     pub fn new(root: IndexRoot, options: EngineOptions) -> Self {
+        Self::with_clock(root, options, system_clock())
+    }
+
+    /// The same with another clock than this machine's: what is live fades by it.
+    pub fn with_clock(root: IndexRoot, options: EngineOptions, clock: Clock) -> Self {
         Self {
+            heard: Arc::new(Live::new(options.live.clone(), clock)),
             root,
             options,
             live: ArcSwapOption::empty(),
@@ -124,6 +140,27 @@ impl Engine {
         Some(Arc::clone(&kept.snapshot))
     }
 
+    /// The live snapshot with what happened since, to be taken once a request.
+    pub fn view(&self) -> Result<View, RecommendError> {
+        Ok(View::new(self.snapshot()?, Arc::clone(&self.heard)))
+    }
+
+    /// The same of a version that is live or was not long ago. Popularity counts what happened since the live one.
+    pub fn view_of(&self, version: &str) -> Option<View> {
+        Some(View::new(self.snapshot_of(version)?, Arc::clone(&self.heard)))
+    }
+
+    /// Takes in what the log says: answers change when this returns. To be called in order of position, by one thread at a time; what
+    /// was heard before is passed over. At a start the log is read from its beginning before anything else is heard.
+    pub fn hear(&self, logged: &[Logged]) {
+        self.heard.hear(logged, self.live.load_full().as_deref());
+    }
+
+    /// The memory of what was heard.
+    pub fn live(&self) -> &Arc<Live> {
+        &self.heard
+    }
+
     /// Makes the bundle live that `CURRENT` names, if it is another than the live one. Takes the time of opening it; requests
     /// go on meanwhile. An unusable bundle is reported and the live one stays; it is tried again when `CURRENT` is written
     /// again, else after 10 seconds, then after twice as long each time, up to 5 minutes. With none live, the last good one
@@ -149,6 +186,7 @@ impl Engine {
                 // The old one answers meanwhile, and no search notices the exchange.
                 next.index_titles();
                 lock(&self.recent).push(Kept { snapshot: live, last_asked: Instant::now() });
+                self.heard.serve(&next);
                 self.live.store(Some(next));
                 self.forget_old();
                 *refused = None;
@@ -168,6 +206,7 @@ impl Engine {
     ) -> Result<Followed, RecommendError> {
         let (bundle, reason) = self.root.open_current_or_last_good().map_err(open_failed)?;
         let first = Arc::new(Snapshot::new(bundle, self.options.min_events));
+        self.heard.serve(&first);
         self.live.store(Some(Arc::clone(&first)));
         index_titles_beside(first);
         let Some(source) = reason else { return Ok(Followed::Swapped) };

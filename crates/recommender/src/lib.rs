@@ -4,6 +4,8 @@
 //! - [`Engine`] holds the live [`Snapshot`], follows the `CURRENT` pointer, and keeps recent snapshots for later pages.
 //! - [`Snapshot`] answers: [`Snapshot::similar`], [`Snapshot::for_user`], [`Snapshot::for_history`], [`Snapshot::popular`],
 //!   [`Snapshot::search`], [`Snapshot::movie`], [`Snapshot::find_title`], [`Snapshot::neighbors`].
+//! - [`Live`] remembers what the log says since, fed by [`Engine::hear`]; a [`View`] is a snapshot with that beside it, and answers the
+//!   same questions, and [`View::trending`].
 //! - [`MovieList`] is an answer, in the shape that the HTTP contract gives it; [`NeighborList`] is one of users.
 //!
 //! ```
@@ -28,13 +30,18 @@ mod engine;
 mod error;
 mod find;
 mod lists;
+mod live;
 mod neighbors;
+mod ranking;
 mod request;
 mod snapshot;
 mod taste;
 mod title_text;
 mod titles;
+mod told;
+mod trending;
 mod typing;
+mod view;
 
 #[cfg(test)]
 mod exactness;
@@ -44,12 +51,15 @@ mod tests;
 mod world;
 
 pub use answer::{
-    Item, MovieAnswer, MovieList, Neighbor, NeighborList, NeighborStrategy, PlaceAnswer, Reason,
+    Genres, Item, MovieAnswer, MovieList, Neighbor, NeighborList, NeighborStrategy, PlaceAnswer, Reason,
     RetrievalKind, Source, Strategy,
 };
 pub use engine::{Engine, EngineOptions, Followed};
 pub use error::RecommendError;
 pub use find::TitleMatch;
+pub use live::{Clock, Live, LiveOptions, LiveStatus};
+pub use ranking::Window;
 pub use request::{HistoryItem, ListRequest, NeighborRequest, PlaceRequest, PopularRequest, UserRequest};
 pub use snapshot::Snapshot;
 pub use taste::MAX_REASONS;
+pub use view::View;

@@ -6,13 +6,13 @@ use cinedex_vectors::{Scored, normalize};
 
 use crate::answer::{Item, MovieList, Source};
 use crate::snapshot::{place_answer, retrieval_kind};
-use crate::{ListRequest, PopularRequest, RecommendError, Snapshot};
+use crate::{ListRequest, PopularRequest, RecommendError, Snapshot, View};
 
 /// The row of the world among the places.
 pub(crate) const WORLD: PlaceIndex = PlaceIndex(0);
 
 /// Stands for the cosine of a movie that has no embedding, so that it comes after all others.
-const NO_COSINE: f32 = -1.0;
+pub(crate) const NO_COSINE: f32 = -1.0;
 
 impl Snapshot {
     /// Movies whose title matches, see the crate's `titles`: those that are `query` first, then those that begin
@@ -31,8 +31,17 @@ impl Snapshot {
     /// Movies similar to one, by descending cosine. Movies without an embedding come last, as does everything if it has none
     /// itself: by shared genres, then popularity.
     pub fn similar(&self, movie_id: &str, request: &ListRequest) -> Result<MovieList<'_>, RecommendError> {
-        let movie = self.find(movie_id)?;
-        let mut allowed = self.allowed(&request.filter)?;
+        Ok(self.similar_to(self.find(movie_id)?, self.allowed(&request.filter)?, request, None))
+    }
+
+    /// The `allowed` movies that are similar to one; with what is live, if there is a view of it.
+    pub(crate) fn similar_to<'a>(
+        &'a self,
+        movie: MovieIndex,
+        mut allowed: Allowed,
+        request: &ListRequest,
+        view: Option<&'a View>,
+    ) -> MovieList<'a> {
         allowed.remove(movie.0);
         let total = allowed.count();
         let wanted = request.offset.saturating_add(request.limit).min(total);
@@ -51,12 +60,12 @@ impl Snapshot {
         }
         let items = hits.iter().enumerate().skip(request.offset).map(|(position, hit)| {
             let source = if position < embedded { Source::Similar } else { Source::Popular };
-            self.scored_item(*hit, source)
+            self.scored_item_in(*hit, source, view)
         });
         let mut list = self.list(items.collect(), total > wanted);
         list.movie_id = Some(self.bundle().movie(movie).movie_id());
         list.retrieval = Some(retrieval_kind(retrieval));
-        Ok(list)
+        list
     }
 
     /// What is popular in a place, by descending shrunk rate.
@@ -79,6 +88,19 @@ impl Snapshot {
         list.user_id.clone_from(&request.user);
         list.location = Some(place_answer(asked, resolved));
         Ok(list)
+    }
+
+    /// The same with the facts as they are live, if there is a view of them.
+    pub(crate) fn scored_item_in<'a>(
+        &'a self,
+        hit: Scored,
+        source: Source,
+        view: Option<&'a View>,
+    ) -> Item<'a> {
+        match view.and_then(|view| view.told_item(hit.index)) {
+            Some(item) => Item { score: Some(hit.score), source: Some(source), ..item },
+            None => self.scored_item(hit, source),
+        }
     }
 
     pub(crate) fn scored_item(&self, hit: Scored, source: Source) -> Item<'_> {

@@ -8,6 +8,7 @@ use cinedex_vectors::Scored;
 
 use crate::answer::{Neighbor, NeighborList, NeighborStrategy};
 use crate::snapshot::retrieval_kind;
+use crate::view::Story;
 use crate::{NeighborRequest, Snapshot};
 
 impl Snapshot {
@@ -36,6 +37,68 @@ impl Snapshot {
             user_id: user_id.to_owned(),
             strategy,
             retrieval: retrieval_kind(found.retrieval),
+            more,
+        }
+    }
+
+    /// The same for a user of whom a story is known, leaving out who is hidden.
+    pub(crate) fn neighbors_of(
+        &self,
+        user_id: &str,
+        story: &Story,
+        request: &NeighborRequest,
+        hidden: &dyn Fn(&str) -> bool,
+    ) -> NeighborList<'_> {
+        let bundle = self.bundle();
+        let own = bundle.user_index(user_id);
+        let embedded = story.trained.filter(|&user| !story.is_live && bundle.has_user_embedding(user));
+        let taste = if embedded.is_none() && bundle.embedded_user_count() > 0 {
+            self.taste_of(&story.history)
+        } else {
+            None
+        };
+        let others = bundle.embedded_user_count() - usize::from(embedded.is_some());
+        let first = |count: usize| match (embedded, &taste) {
+            (Some(user), _) => {
+                let limit = count.saturating_sub(request.offset);
+                self.nearest_to_user(user, &NeighborRequest { limit, ..*request }, others)
+            }
+            (None, Some(taste)) => {
+                Retrieved { items: bundle.nearest_users(taste, count), retrieval: Retrieval::Exact }
+            }
+            (None, None) => nobody().0,
+        };
+        let wanted = request.offset.saturating_add(request.limit).min(others);
+        let mut count = wanted;
+        let (visible, retrieval, exhausted) = loop {
+            let Retrieved { mut items, retrieval } = first(count);
+            let exhausted = items.len() < count || count >= others;
+            items.retain(|hit| {
+                Some(hit.index) != own.map(|own| own.0) && !hidden(bundle.user_id(UserIndex(hit.index)))
+            });
+            // Whoever is left out makes room for the next.
+            if exhausted || items.len() >= wanted {
+                break (items, retrieval, exhausted);
+            }
+            count = count.saturating_mul(2).min(others);
+        };
+        let page = visible.iter().take(wanted).skip(request.offset);
+        let items: Vec<Neighbor<'_>> = page
+            .map(|hit| Neighbor { user_id: bundle.user_id(UserIndex(hit.index)), score: hit.score })
+            .collect();
+        let more = !items.is_empty() && (!exhausted || visible.len() > wanted);
+        let strategy = match (embedded, &taste) {
+            (Some(_), _) => NeighborStrategy::Personalized,
+            (None, Some(_)) => NeighborStrategy::FoldedIn,
+            (None, None) => NeighborStrategy::Unavailable,
+        };
+        NeighborList {
+            items,
+            next_cursor: None,
+            index_version: self.version(),
+            user_id: user_id.to_owned(),
+            strategy,
+            retrieval: retrieval_kind(retrieval),
             more,
         }
     }

@@ -2,14 +2,17 @@
 //! the places that were asked for. Immutable but for that cache.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use arc_swap::ArcSwapOption;
 use cinedex_domain::{Location, Metric, MovieFilter, MovieIndex};
 use cinedex_index::{Allowed, Bundle, PlaceIndex, ResolvedPlace, Retrieval, Retrieved, Spread, UnknownGenre};
 use cinedex_model::TasteSpread;
 
-use crate::answer::{Item, MovieAnswer, MovieList, PlaceAnswer, RetrievalKind};
+use crate::answer::{Genres, Item, MovieAnswer, MovieList, PlaceAnswer, RetrievalKind};
 use crate::blend::{LogScale, Recent};
+use crate::live::{Changes, Live, Places};
+use crate::ranking::Rankings;
 use crate::request::EVERYWHERE;
 use crate::titles::TitleIndex;
 use crate::{PlaceRequest, RecommendError};
@@ -22,7 +25,15 @@ pub struct Snapshot {
     scales: Mutex<HashMap<PlaceIndex, LogScale>>,
     recent: Recent,
     spread: TasteSpread,
+    /// The rows of films by their numbers in the counts of what is live; [`NO_ROW`] for a film that the catalogue does not have.
+    film_rows: Mutex<Arc<Vec<u32>>>,
+    rankings: Rankings,
+    /// Films that came, changed or were withdrawn, as far as that was looked at.
+    changes: ArcSwapOption<Changes>,
 }
+
+/// Stands for a film that the catalogue does not have.
+const NO_ROW: u32 = u32::MAX;
 
 impl Snapshot {
     /// Wraps an open bundle. Its titles are not indexed yet: see [`Snapshot::index_titles`]. `min_events`: see
@@ -35,12 +46,27 @@ impl Snapshot {
         };
         let Spread { mean, movies, .. } = bundle.spread();
         let spread = TasteSpread::of_mean(mean, movies);
-        Self { bundle, titles: OnceLock::new(), min_events, scales: Mutex::default(), recent, spread }
+        Self {
+            rankings: Rankings::new(bundle.movie_count()),
+            bundle,
+            titles: OnceLock::new(),
+            min_events,
+            scales: Mutex::default(),
+            recent,
+            spread,
+            film_rows: Mutex::default(),
+            changes: ArcSwapOption::empty(),
+        }
     }
 
     /// The version of the bundle.
     pub fn version(&self) -> &str {
         self.bundle.version().as_str()
+    }
+
+    /// The last position of the log that the bundle was made with: only what happened later is live for it. 0 without a log.
+    pub fn log_position(&self) -> u64 {
+        self.bundle.manifest().inputs.log_position.unwrap_or(0)
     }
 
     /// Movies in the catalogue.
@@ -80,13 +106,23 @@ impl Snapshot {
     }
 
     pub(crate) fn find(&self, movie_id: &str) -> Result<MovieIndex, RecommendError> {
-        self.bundle.movie_index(movie_id).ok_or_else(|| {
-            let mut printable: String = movie_id.chars().take(60).collect();
-            if printable.len() < movie_id.len() {
-                printable.push('…');
-            }
-            RecommendError::UnknownMovie { movie_id: printable }
-        })
+        self.bundle.movie_index(movie_id).ok_or_else(|| unknown_movie(movie_id))
+    }
+
+    /// The films that came, changed or were withdrawn since; `None` as long as there are none.
+    pub(crate) fn changes(&self, live: &Live) -> Option<Arc<Changes>> {
+        let generation = live.catalogue_generation();
+        if generation == 0 {
+            return None;
+        }
+        if let Some(known) = self.changes.load_full()
+            && known.generation >= generation
+        {
+            return Some(known);
+        }
+        let changes = Arc::new(live.changes(self));
+        self.changes.store(Some(Arc::clone(&changes)));
+        Some(changes)
     }
 
     pub(crate) fn allowed(&self, filter: &MovieFilter) -> Result<Allowed, RecommendError> {
@@ -108,6 +144,28 @@ impl Snapshot {
         let scale = LogScale::new(rates);
         lock().insert(place, scale);
         scale
+    }
+
+    /// Interactions that a place needs to speak for itself.
+    pub(crate) fn min_events(&self) -> u64 {
+        self.min_events
+    }
+
+    /// Rankings by place with what is live in them.
+    pub(crate) fn rankings(&self) -> &Rankings {
+        &self.rankings
+    }
+
+    /// The rows of all films that were ever counted, by their numbers.
+    pub(crate) fn film_rows(&self, places: &Places) -> FilmRows {
+        let mut rows = self.film_rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = places.film_count();
+        if rows.len() < count {
+            let row = |film| self.bundle.movie_index(places.film_id(film).as_str());
+            let more = (rows.len() as u32..count as u32).map(|film| row(film).map_or(NO_ROW, |row| row.0));
+            Arc::make_mut(&mut rows).extend(more);
+        }
+        FilmRows(Arc::clone(&rows))
     }
 
     pub(crate) fn recent(&self) -> &Recent {
@@ -142,7 +200,7 @@ impl Snapshot {
             movie_id: movie.movie_id(),
             title: movie.title(),
             year: movie.year(),
-            genres: movie.genres(),
+            genres: Genres::Stored(movie.genres()),
             score: None,
             source: None,
             reasons: None,
@@ -164,6 +222,25 @@ impl Snapshot {
             unknown_movies: None,
             more,
         }
+    }
+}
+
+/// The error of an id that no movie has, cut to a printable length.
+pub(crate) fn unknown_movie(movie_id: &str) -> RecommendError {
+    let mut printable: String = movie_id.chars().take(60).collect();
+    if printable.len() < movie_id.len() {
+        printable.push('…');
+    }
+    RecommendError::UnknownMovie { movie_id: printable }
+}
+
+/// From a film's number to its row.
+pub(crate) struct FilmRows(Arc<Vec<u32>>);
+
+impl FilmRows {
+    /// The row of a film; `None` if the catalogue does not have it.
+    pub(crate) fn row(&self, film: u32) -> Option<u32> {
+        self.0.get(film as usize).copied().filter(|row| *row != NO_ROW)
     }
 }
 

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use cinedex_domain::{InteractionKind, Location, Metric, MovieId, MovieIndex, UserIndex};
-use cinedex_index::{Allowed, Retrieval};
+use cinedex_index::Retrieval;
 use cinedex_model::{FoldIn, FoldedUser, mean_of_liked};
 use cinedex_vectors::{Scored, norm, scale};
 
@@ -13,7 +13,7 @@ use crate::answer::{Item, MovieList, Reason, Source, Strategy};
 use crate::blend::{Popularity, is_popular, rank};
 use crate::diversity::{POOL, diversify};
 use crate::snapshot::{place_answer, retrieval_kind};
-use crate::{HistoryItem, PlaceRequest, RecommendError, Snapshot, UserRequest};
+use crate::{HistoryItem, PlaceRequest, RecommendError, Snapshot, UserRequest, View};
 
 /// The most reasons that an item gives; the rest of the history goes into its remainder.
 pub const MAX_REASONS: usize = 10;
@@ -22,15 +22,16 @@ pub const MAX_REASONS: usize = 10;
 const BLENDED_FROM: f32 = 0.1;
 
 /// Whom a list is for: what of the history speaks, what was seen, and where.
-struct Viewer<'a> {
+pub(crate) struct Viewer<'a> {
     /// Each movie once, with a preference that is not 0.
-    history: Vec<(MovieIndex, f32)>,
-    seen: Vec<MovieIndex>,
-    asked: &'a PlaceRequest,
-    stored: Option<&'a Location>,
+    pub(crate) history: Vec<(MovieIndex, f32)>,
+    pub(crate) seen: Vec<MovieIndex>,
+    pub(crate) asked: &'a PlaceRequest,
+    pub(crate) stored: Option<&'a Location>,
     /// What a list by taste alone is called.
-    strategy: Strategy,
-    trained: Option<UserIndex>,
+    pub(crate) strategy: Strategy,
+    /// The row of the user's embedding, if it was learned from this history.
+    pub(crate) trained: Option<UserIndex>,
 }
 
 impl Snapshot {
@@ -54,7 +55,7 @@ impl Snapshot {
             viewer.seen = bundle.history(user).movies.iter().copied().map(MovieIndex).collect();
             viewer.history = self.preferences_of(user);
         }
-        let mut list = self.recommend(&viewer, request)?;
+        let mut list = self.recommend(&viewer, request, None)?;
         list.user_id = Some(user_id.to_owned());
         Ok(list)
     }
@@ -65,6 +66,16 @@ impl Snapshot {
         &'a self,
         history: &[HistoryItem],
         request: &'a UserRequest,
+    ) -> Result<MovieList<'a>, RecommendError> {
+        self.for_history_in(history, request, None)
+    }
+
+    /// The same with what is live, if there is a view of it.
+    pub(crate) fn for_history_in<'a>(
+        &'a self,
+        history: &[HistoryItem],
+        request: &'a UserRequest,
+        view: Option<&'a View>,
     ) -> Result<MovieList<'a>, RecommendError> {
         let settings = self.bundle().settings();
         let (mut unknown, mut position_of) = (Vec::<MovieId>::new(), HashMap::<MovieIndex, usize>::new());
@@ -96,7 +107,7 @@ impl Snapshot {
         }
         let entries: Vec<(MovieIndex, f32)> =
             entries.into_iter().map(|(movie, preference)| (movie, preference.unwrap_or(0.0))).collect();
-        let mut list = self.for_preferences(&entries, request)?;
+        let mut list = self.recommend(&described(&entries, request), request, view)?;
         list.unknown_movies = Some(unknown);
         Ok(list)
     }
@@ -108,15 +119,7 @@ impl Snapshot {
         history: &[(MovieIndex, f32)],
         request: &'a UserRequest,
     ) -> Result<MovieList<'a>, RecommendError> {
-        let viewer = Viewer {
-            history: history.iter().copied().filter(|(_, preference)| *preference != 0.0).collect(),
-            seen: history.iter().map(|(movie, _)| *movie).collect(),
-            asked: &request.location,
-            stored: None,
-            strategy: Strategy::FoldedIn,
-            trained: None,
-        };
-        self.recommend(&viewer, request)
+        self.recommend(&described(history, request), request, None)
     }
 
     /// What a user of the bundle likes and dislikes, each movie once.
@@ -140,10 +143,12 @@ impl Snapshot {
         }
     }
 
-    fn recommend<'a>(
+    /// The list for a viewer; with what is live, if there is a view of it.
+    pub(crate) fn recommend<'a>(
         &'a self,
         viewer: &Viewer<'_>,
         request: &UserRequest,
+        view: Option<&'a View>,
     ) -> Result<MovieList<'a>, RecommendError> {
         let bundle = self.bundle();
         let blend = bundle.settings().blend;
@@ -155,7 +160,10 @@ impl Snapshot {
             }
             (false, _) => None,
         };
-        let mut allowed = self.allowed(&request.filter)?;
+        let mut allowed = match view {
+            Some(view) => view.allowed(&request.filter)?,
+            None => self.allowed(&request.filter)?,
+        };
         if !request.include_seen {
             viewer.seen.iter().for_each(|movie| allowed.remove(movie.0));
         }
@@ -163,13 +171,23 @@ impl Snapshot {
         let wanted = request.offset.saturating_add(request.limit).min(total);
         // Diversity reorders a pool of fixed size, whatever part of it is asked for.
         let depth = if request.diversity > 0.0 { wanted.max(POOL.min(total)) } else { wanted };
-        let resolved = self.resolve(viewer.asked.location_or(viewer.stored));
+        let location = viewer.asked.location_or(viewer.stored);
+        let resolved = self.resolve(location);
+        let mut place = place_answer(viewer.asked, resolved);
         let taste = self.taste(viewer, folded.as_ref());
         let deviation = taste.as_ref().map_or(0.0, |taste| self.taste_deviation(taste));
         let known = viewer.history.len();
         let popularity = Popularity::new(self, resolved.place, known, deviation);
         let (mut hits, strategy, retrieval) = match &taste {
-            None => (self.most_popular(&popularity, depth, &allowed), Strategy::Popular, Retrieval::Exact),
+            None => {
+                let now = view.and_then(|view| view.popular_now(location));
+                let hits = match &now {
+                    Some(ranking) => ranking.best(depth, &allowed),
+                    None => self.bundle().popularity().ranking(resolved.place, depth, &allowed),
+                };
+                place = now.map_or(place, |ranking| ranking.place_answer(viewer.asked));
+                (hits, Strategy::Popular, Retrieval::Exact)
+            }
             Some(taste) => {
                 let (hits, retrieval) = rank(self, taste, &popularity, depth, &allowed);
                 let place_speaks = blend.popularity_weight > 0.0 && blend.known_share(known) >= BLENDED_FROM;
@@ -186,17 +204,13 @@ impl Snapshot {
         let items = page.map(|hit| {
             let popular = taste.is_none() || is_popular(self, &popularity, *hit);
             let source = if popular { Source::Popular } else { Source::Taste };
-            reasons.explain(self.scored_item(*hit, source), *hit, viewer)
+            reasons.explain(self.scored_item_in(*hit, source, view), *hit, viewer)
         });
         let mut list = self.list(items.collect(), total > wanted);
         list.strategy = Some(strategy);
         list.retrieval = Some(retrieval_kind(retrieval));
-        list.location = Some(place_answer(viewer.asked, resolved));
+        list.location = Some(place);
         Ok(list)
-    }
-
-    fn most_popular(&self, popularity: &Popularity<'_>, k: usize, allowed: &Allowed) -> Vec<Scored> {
-        self.bundle().popularity().ranking(popularity.place, k, allowed)
     }
 
     /// The vector whose [`Snapshot::taste_score`] is the taste's part of a score; `None` if nothing is known.
@@ -221,6 +235,18 @@ impl Snapshot {
             scale(length.recip(), &mut vector);
         }
         Some(vector)
+    }
+}
+
+/// Somebody of whom a history is all that is known.
+fn described<'a>(history: &[(MovieIndex, f32)], request: &'a UserRequest) -> Viewer<'a> {
+    Viewer {
+        history: history.iter().copied().filter(|(_, preference)| *preference != 0.0).collect(),
+        seen: history.iter().map(|(movie, _)| *movie).collect(),
+        asked: &request.location,
+        stored: None,
+        strategy: Strategy::FoldedIn,
+        trained: None,
     }
 }
 

@@ -90,6 +90,14 @@ impl TitleIndex {
     /// words, then beginnings of words, then misspelt ones; within each by descending `popularity` (one value a movie), ties
     /// by ascending index. A query without letters or digits matches nothing.
     pub(crate) fn search(&self, query: &str, popularity: &[f32]) -> Vec<u32> {
+        let mut ranked: Vec<(Match, u32)> =
+            self.matches(query).into_iter().map(|(movie, how)| (how, movie)).collect();
+        in_order_of_match(&mut ranked, popularity);
+        ranked.into_iter().map(|(_, movie)| movie).collect()
+    }
+
+    /// The same in no order: each movie with how it matches.
+    pub(crate) fn matches(&self, query: &str) -> HashMap<u32, Match> {
         let forms = Forms::of(query);
         let mut best = self.beginning_with(&forms);
         for text in &forms.texts {
@@ -103,9 +111,7 @@ impl TitleIndex {
                 self.match_words(text, true, &mut best);
             }
         }
-        let mut ranked: Vec<(Match, u32)> = best.into_iter().map(|(movie, how)| (how, movie)).collect();
-        ranked.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| by_popularity(popularity, a.1, b.1)));
-        ranked.into_iter().map(|(_, movie)| movie).collect()
+        best
     }
 
     /// Movies of which a whole title is the query or begins with it, spaces and punctuation aside.
@@ -185,6 +191,11 @@ impl TitleIndex {
         found.dedup_by_key(|(position, _)| *position);
         found
     }
+}
+
+/// Better matches first, and of equal ones the more popular.
+pub(crate) fn in_order_of_match(matches: &mut [(Match, u32)], popularity: &[f32]) {
+    matches.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| by_popularity(popularity, a.1, b.1)));
 }
 
 /// By descending popularity, ties by ascending index.

@@ -30,6 +30,7 @@ pub(crate) struct World {
     pub(crate) popularity_weight: f32,
     pub(crate) half_life: f32,
     pub(crate) recent_weight: f32,
+    pub(crate) log_position: Option<u64>,
 }
 
 impl Default for World {
@@ -41,6 +42,7 @@ impl Default for World {
             popularity_weight: 0.0,
             half_life: 5.0,
             recent_weight: 0.0,
+            log_position: None,
         }
     }
 }
@@ -94,7 +96,7 @@ impl Bench {
                 unit_gramian: unit_gramian.as_ref().map(Matrix::view),
             },
             recent_counts: &recent_counts(),
-            provenance: &Provenance::default(),
+            provenance: &Provenance { log_position: world.log_position, ..Provenance::default() },
         };
         self.publish(&input)
     }

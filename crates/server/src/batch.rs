@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use actix_web::web::Bytes;
-use cinedex_recommender::Snapshot;
+use cinedex_recommender::View;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
@@ -34,7 +34,7 @@ impl Service {
         let (service, request_id) = (Arc::clone(self), request_id.to_owned());
         let (sender, answer) = oneshot::channel();
         let work = move || service.answer_batch(&body, &request_id, deadline);
-        self.admit(work, move |outcome| {
+        self.admit(&self.pool, work, move |outcome| {
             // Who has gone away needs no answer.
             sender.send(outcome).ok();
         });
@@ -68,7 +68,7 @@ impl Service {
         Ok(Arc::new(Encoded::new(answer)))
     }
 
-    fn answer_member(&self, member: &Member<'_>, live: &Arc<Snapshot>) -> Outcome {
+    fn answer_member(&self, member: &Member<'_>, live: &View) -> Outcome {
         if member.path.len() > self.options.uri_bytes {
             let most = self.options.uri_bytes;
             return Err(Problem::new(Code::TooLarge, format!("the path and query are at most {most} bytes")));
@@ -99,17 +99,20 @@ impl Service {
             return Ok(Arc::new(Encoded::new(encode(&answer)?)));
         }
         let mut list = List::new(route, id, parameters, history);
-        let snapshot = self.snapshot_for(Arc::clone(live), &mut list.asked)?;
-        if route.operation == Operation::ForHistory {
-            return list.asked.answer(&snapshot).map(|body| Arc::new(Encoded::new(body)));
+        if route.operation == Operation::History {
+            return self.history(&list.asked);
         }
-        let key = list.page_key(&snapshot);
+        let view = self.view_for(live.clone(), &mut list)?;
+        if route.operation == Operation::ForHistory {
+            return list.asked.answer(&view).map(|body| Arc::new(Encoded::new(body)));
+        }
+        let key = list.page_key(&view);
         if let Some(encoded) = self.cache.get(&key) {
             self.metrics.cache_hits.inc();
             return Ok(encoded);
         }
         self.metrics.cache_misses.inc();
-        let encoded = list.asked.answer(&snapshot).map(|body| Arc::new(Encoded::new(body)))?;
+        let encoded = list.asked.answer(&view).map(|body| Arc::new(Encoded::new(body)))?;
         self.cache.keep(key, &encoded);
         Ok(encoded)
     }
@@ -126,6 +129,8 @@ fn is_read(operation: Operation) -> bool {
             | Operation::ForHistory
             | Operation::Neighbors
             | Operation::Popular
+            | Operation::Trending
+            | Operation::History
     )
 }
 

@@ -29,7 +29,7 @@ h3{margin-top:2rem}a{color:#0b57a4}@media(prefers-color-scheme:dark){body{color:
 code,pre{background:#262626}td,th{border-color:#3a3a3a}a{color:#8ab8ee}}";
 
 const INTRODUCTION: &str = "<p>Films like a film, films for a person, people of like taste, what is popular in a \
-place. Answers are JSON; \
+place and what is rising there; what people do is taken in and counts in the next answer. Answers are JSON; \
 errors are <a href=\"#errors\">problem documents</a>. The machine-readable form of this page is \
 <a href=\"/openapi.json\">/openapi.json</a>.</p>\
 <p>A parameter that a route does not have is refused by its name. Repeats of a parameter mean any of the values, \
@@ -48,7 +48,11 @@ const EXAMPLES: &str = "<pre>curl '\u{1}origin\u{1}/v1/movies?q=godfather'\n\
 curl '\u{1}origin\u{1}/v1/movies/\u{1}movie\u{1}/similar?limit=5'\n\
 curl '\u{1}origin\u{1}/v1/users/42/recommendations?limit=10&amp;year_min=1990&amp;explain=true'\n\
 curl '\u{1}origin\u{1}/v1/users/42/neighbors?limit=5'\n\
-curl '\u{1}origin\u{1}/v1/popular?location=KR'\n\
+curl '\u{1}origin\u{1}/v1/popular?location=KR&amp;window=week'\n\
+curl '\u{1}origin\u{1}/v1/trending?location=KR'\n\
+curl -H 'content-type: application/json' \\\n     \
+-d '{\"user_id\":\"42\",\"movie_id\":\"\u{1}movie\u{1}\",\"kind\":\"like\"}' \\\n     \
+'\u{1}origin\u{1}/v1/interactions'\n\
 curl -H 'content-type: application/json' \\\n     \
 -d '{\"history\":[{\"movie_id\":\"\u{1}movie\u{1}\",\"kind\":\"like\"}],\"limit\":5}' \\\n     \
 '\u{1}origin\u{1}/v1/recommendations'</pre>";

@@ -64,6 +64,7 @@ fn follow(service: &Service, certificate: Option<&Certificate>, stopped: &Receiv
         if let Some(error) = news(&mut last_failure, &service.follow()) {
             tracing::error!(error, "cannot follow the current index");
         }
+        service.replay();
         match service.access.keys.refresh() {
             Ok(false) => {}
             Ok(true) => tracing::info!(keys = service.access.keys.len(), "keys were read"),

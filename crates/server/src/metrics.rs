@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::live_metrics::LiveMetrics;
 use crate::operations::TaskStatus;
 use crate::problem::Code;
 
@@ -45,6 +46,7 @@ pub(crate) struct Metrics {
     draining: Gauge,
     keys: Gauge<u64, AtomicU64>,
     tasks: Family<TaskLabels, Gauge>,
+    pub(crate) live: LiveMetrics,
 }
 
 /// What is looked up when figures are asked for.
@@ -126,6 +128,7 @@ impl Metrics {
             draining: Gauge::default(),
             keys: Gauge::default(),
             tasks: Family::default(),
+            live: LiveMetrics::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("http_requests", "Requests answered", metrics.requests.clone());
@@ -164,6 +167,7 @@ impl Metrics {
         registry.register("draining", help, self.draining.clone());
         registry.register("keys", "Keys in force", self.keys.clone());
         registry.register("tasks", "Tasks that are remembered, by status", self.tasks.clone());
+        self.live.register(registry);
     }
 
     /// Counts a request that was not answered as asked.

@@ -6,7 +6,7 @@ use crate::admin_routes;
 use crate::keys::Scope;
 use crate::live_routes::fields;
 use crate::problem::{CODES, Code};
-use crate::routes::{Answer, Kind, Parameter, ROUTES, Route, UNROUTED_CODES};
+use crate::routes::{Answer, Kind, Operation, Parameter, ROUTES, Route, UNROUTED_CODES};
 use crate::schemas::schemas;
 
 /// The document's bytes; made once, when the server starts.
@@ -75,6 +75,13 @@ fn operation(route: &Route) -> Value {
     } else {
         parameters.extend(route.parameters().map(query_parameter));
     }
+    if route.operation == Operation::Interactions {
+        parameters.push(json!({
+            "name": "Idempotency-Key", "in": "header",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[!-~]+$"},
+            "description": "The caller's name for the request: sent again with the same body, it counts once.",
+        }));
+    }
     if !parameters.is_empty() {
         operation["parameters"] = parameters.into();
     }
@@ -125,6 +132,14 @@ fn value_schema(kind: Kind) -> Value {
 }
 
 fn body_schema(route: &Route) -> Value {
+    let fields = object_schema(route);
+    if route.operation == Operation::Interactions {
+        return json!({"anyOf": [{"$ref": "#/components/schemas/Interaction"}, fields]});
+    }
+    fields
+}
+
+fn object_schema(route: &Route) -> Value {
     let (mut properties, mut required) = (Map::new(), Vec::new());
     for field in fields(route.operation) {
         let mut schema = (field.schema)();

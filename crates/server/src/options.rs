@@ -52,6 +52,11 @@ pub struct ServerOptions {
     pub workers: usize,
     /// Threads that compute answers. Default: one a core.
     pub compute_threads: usize,
+    /// Threads that wait for the disk when something is written; what is sent on so many connections at once is flushed
+    /// together. Default 64.
+    pub write_threads: usize,
+    /// Takes interactions with movies that the catalogue does not have. Default false.
+    pub accept_unknown_movies: bool,
     /// Requests that may wait for a compute thread; more are refused with 503. Default 256.
     pub queue_length: usize,
     /// Milliseconds that a request may wait for a compute thread before it is refused with 503. Default 500.
@@ -148,6 +153,8 @@ impl Default for ServerOptions {
             rate_burst: 0,
             workers: cores,
             compute_threads: cores,
+            write_threads: 64,
+            accept_unknown_movies: false,
             queue_length: 256,
             deadline_ms: 500,
             request_timeout_ms: 10_000,
@@ -185,6 +192,7 @@ impl ServerOptions {
         let positive = [
             ("workers", self.workers),
             ("compute_threads", self.compute_threads),
+            ("write_threads", self.write_threads),
             ("queue_length", self.queue_length),
             ("connections", self.connections),
             ("body_bytes", self.body_bytes),
@@ -195,9 +203,9 @@ impl ServerOptions {
         if let Some((option, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
             return Err(ServerError::Option { option, reason: "must be at least 1" });
         }
-        if self.workers > 512 || self.compute_threads > 512 {
+        if [self.workers, self.compute_threads, self.write_threads].iter().any(|threads| *threads > 512) {
             return Err(ServerError::Option {
-                option: "workers, compute_threads",
+                option: "workers, compute_threads, write_threads",
                 reason: "must be at most 512",
             });
         }

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use cinedex_domain::{MovieFilter, MovieId, check_id};
-use cinedex_recommender::PlaceRequest;
+use cinedex_recommender::{PlaceRequest, Window};
 
 use crate::problem::{Code, Problem};
 use crate::routes::{Kind, Parameter, Route};
@@ -20,6 +20,7 @@ pub(crate) struct Parameters {
     pub(crate) diversity: f32,
     pub(crate) explain: bool,
     pub(crate) include_seen: bool,
+    pub(crate) window: Window,
     pub(crate) filter: MovieFilter,
 }
 
@@ -34,6 +35,7 @@ impl Default for Parameters {
             diversity: 0.0,
             explain: false,
             include_seen: false,
+            window: Window::default(),
             filter: MovieFilter::default(),
         }
     }
@@ -149,6 +151,7 @@ impl Parameters {
             "user" => self.user = Some(text()),
             "diversity" => self.diversity = number(value)?,
             "explain" => self.explain = value == "true",
+            "window" => self.window = window(value).ok_or("not a window")?,
             "include_seen" => self.include_seen = value == "true",
             "genre" => filter.genres_any.push(text()),
             "genre_all" => filter.genres_all.push(text()),
@@ -206,6 +209,9 @@ impl Parameters {
             // The spelling comes back in the answer.
             put("location", location);
         }
+        if self.window != Window::default() {
+            put("window", &format!("{:?}", self.window));
+        }
         if let Some(user) = &self.user {
             put("user", user);
         }
@@ -213,6 +219,16 @@ impl Parameters {
             put("q", &self.query);
         }
         form
+    }
+}
+
+fn window(name: &str) -> Option<Window> {
+    match name {
+        "day" => Some(Window::Day),
+        "week" => Some(Window::Week),
+        "month" => Some(Window::Month),
+        "all" => Some(Window::All),
+        _ => None,
     }
 }
 

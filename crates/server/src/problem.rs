@@ -19,6 +19,7 @@ pub(crate) enum Code {
     RouteNotFound,
     MethodNotAllowed,
     RequestTimeout,
+    IdempotencyMismatch,
     TaskRunning,
     VersionLive,
     VersionUnusable,
@@ -29,6 +30,8 @@ pub(crate) enum Code {
     Internal,
     Overloaded,
     NotReady,
+    StorageFull,
+    FeedbackDisabled,
     Draining,
 }
 
@@ -44,7 +47,7 @@ pub(crate) struct CodeRow {
 }
 
 /// Every code that a route may answer, in the order of [`Code`].
-pub(crate) const CODES: [CodeRow; 24] = [
+pub(crate) const CODES: [CodeRow; 27] = [
     row(Code::InvalidParameter, "invalid_parameter", 400, "A parameter has a value that it cannot have"),
     row(Code::UnknownParameter, "unknown_parameter", 400, "The route does not have this parameter"),
     row(Code::InvalidBody, "invalid_body", 400, "The body is not what the route expects"),
@@ -68,6 +71,12 @@ pub(crate) const CODES: [CodeRow; 24] = [
     row(Code::RouteNotFound, "route_not_found", 404, "There is no such route"),
     row(Code::MethodNotAllowed, "method_not_allowed", 405, "The route does not have this method"),
     row(Code::RequestTimeout, "request_timeout", 408, "The request's body did not arrive in time"),
+    row(
+        Code::IdempotencyMismatch,
+        "idempotency_mismatch",
+        409,
+        "The Idempotency-Key was used before, for another body",
+    ),
     row(Code::TaskRunning, "task_running", 409, "Another task is running"),
     row(Code::VersionLive, "version_live", 409, "The index version is live"),
     row(Code::VersionUnusable, "version_unusable", 409, "The index version cannot go live"),
@@ -78,6 +87,13 @@ pub(crate) const CODES: [CodeRow; 24] = [
     row(Code::Internal, "internal", 500, "The server failed; its log knows the request id"),
     row(Code::Overloaded, "overloaded", 503, "The server has more work than it can do; try again shortly"),
     row(Code::NotReady, "not_ready", 503, "The server has no index loaded yet; try again shortly"),
+    row(Code::StorageFull, "storage_full", 503, "The disk is full: reading goes on, nothing can be changed"),
+    row(
+        Code::FeedbackDisabled,
+        "feedback_disabled",
+        503,
+        "The server keeps no log, so nothing can be changed",
+    ),
     row(Code::Draining, "draining", 503, "The server is about to stop; ask another one"),
 ];
 
@@ -154,7 +170,11 @@ impl Problem {
 
     /// Seconds after which another try makes sense.
     pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
-        self.retry_after.or((self.status() == 503).then_some(1))
+        let usual = match self.code {
+            Code::StorageFull | Code::FeedbackDisabled => Some(60),
+            _ => (self.status() == 503).then_some(1),
+        };
+        self.retry_after.or(usual)
     }
 
     /// The problem document.

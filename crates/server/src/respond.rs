@@ -1,11 +1,11 @@
-//! What a route answers, computed from one snapshot on a thread of the pool and encoded; and what an error of the engine is
+//! What a route answers, computed from one view on a thread of the pool and encoded; and what an error of the engine is
 //! over HTTP.
 
 use std::collections::HashSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cinedex_recommender::{
-    HistoryItem, ListRequest, NeighborRequest, PopularRequest, RecommendError, Snapshot, UserRequest,
+    HistoryItem, ListRequest, NeighborRequest, PopularRequest, RecommendError, UserRequest, View,
 };
 use serde::Serialize;
 
@@ -40,13 +40,31 @@ impl List {
         Self { key, asked }
     }
 
+    /// [`hash`] of what changes when what is live changes the list.
+    pub(crate) fn stamp(&self, view: &View) -> u64 {
+        let Asked { operation, id, parameters, .. } = &self.asked;
+        let by_place = || view.popularity_generation();
+        let user = |id: &str| view.user_generation(id);
+        let generations = match operation {
+            Operation::ForUser if view.knows_user(id) => [user(id), 0],
+            Operation::ForUser => [user(id), by_place()],
+            Operation::Neighbors => [user(id), view.forgotten_generation()],
+            Operation::Popular | Operation::Trending => {
+                [parameters.user.as_deref().map_or(0, user), by_place()]
+            }
+            _ => [0, 0],
+        };
+        let [first, second] = generations.map(u64::to_le_bytes);
+        hash(&[first, second, view.catalogue_generation().to_le_bytes()].concat())
+    }
+
     /// What the page is called in the cache.
-    pub(crate) fn page_key(&self, snapshot: &Snapshot) -> String {
+    pub(crate) fn page_key(&self, view: &View) -> String {
         let Asked { offset, first_page, stamp, moved, parameters: Parameters { limit, .. }, .. } =
             &self.asked;
         // Of two walks that came equally far through a list that changed, each has shown something else.
         let shown = self.asked.shown.iter().fold(0_u64, |sum, mark| sum.rotate_left(7) ^ mark);
-        let version = snapshot.version();
+        let version = view.version();
         format!("{version} {stamp:x} {offset} {shown:x} {moved} {limit} {first_page} {}", self.key)
     }
 }
@@ -74,16 +92,16 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// The answer's bytes.
-    pub(crate) fn answer(self, snapshot: &Snapshot) -> Result<Vec<u8>, Problem> {
+    pub(crate) fn answer(self, view: &View) -> Result<Vec<u8>, Problem> {
         let range = Range::of(&self);
         let Range { offset, limit } = range;
         let operation = self.operation;
         if operation == Operation::Neighbors {
             let request = NeighborRequest { offset, limit, first_page: self.first_page };
-            let mut list = snapshot.neighbors(&self.id, &request);
+            let mut list = view.neighbors(&self.id, &request);
             list.more |= self.leave_out_shown(&mut list.items, |neighbor| neighbor.user_id);
             if list.more {
-                list.next_cursor = Some(self.next_cursor(snapshot, &list.items, |neighbor| neighbor.user_id));
+                list.next_cursor = Some(self.next_cursor(view, &list.items, |neighbor| neighbor.user_id));
             }
             return encode(&list);
         }
@@ -91,19 +109,25 @@ impl Asked {
         let parameters = &self.parameters;
         let filter = parameters.filter.clone();
         let list = match operation {
-            Operation::Search => Ok(snapshot.search(&parameters.query, offset, limit)),
+            Operation::Search => Ok(view.search(&parameters.query, offset, limit)),
             Operation::Similar => {
                 let request = ListRequest { filter, offset, limit, first_page: self.first_page };
-                snapshot.similar(&self.id, &request)
+                view.similar(&self.id, &request)
             }
-            Operation::Popular => snapshot.popular(&PopularRequest {
-                filter,
-                location: parameters.location.clone(),
-                user: parameters.user.clone(),
-                include_seen: parameters.include_seen,
-                offset,
-                limit,
-            }),
+            Operation::Popular | Operation::Trending => {
+                let request = PopularRequest {
+                    filter,
+                    location: parameters.location.clone(),
+                    user: parameters.user.clone(),
+                    include_seen: parameters.include_seen,
+                    offset,
+                    limit,
+                };
+                match operation {
+                    Operation::Popular => view.popular(&request, parameters.window),
+                    _ => view.trending(&request),
+                }
+            }
             _ => {
                 user_request = UserRequest {
                     filter,
@@ -115,15 +139,15 @@ impl Asked {
                     limit,
                 };
                 match operation {
-                    Operation::ForHistory => snapshot.for_history(&self.history, &user_request),
-                    _ => snapshot.for_user(&self.id, &user_request),
+                    Operation::ForHistory => view.for_history(&self.history, &user_request),
+                    _ => view.for_user(&self.id, &user_request),
                 }
             }
         };
         let mut list = list.map_err(|error| refusal(error, operation, &parameters.filter))?;
         list.more |= self.leave_out_shown(&mut list.items, |item| item.movie_id);
         if list.more && operation != Operation::ForHistory {
-            list.next_cursor = Some(self.next_cursor(snapshot, &list.items, |item| item.movie_id));
+            list.next_cursor = Some(self.next_cursor(view, &list.items, |item| item.movie_id));
         }
         encode(&list)
     }
@@ -141,7 +165,7 @@ impl Asked {
     }
 
     /// Where the list goes on after these items.
-    fn next_cursor<T>(&self, snapshot: &Snapshot, items: &[T], id: impl Fn(&T) -> &str) -> String {
+    fn next_cursor<T>(&self, view: &View, items: &[T], id: impl Fn(&T) -> &str) -> String {
         let mut shown = self.shown.clone();
         // Only a whole memory is of use.
         if shown.len() == self.offset && shown.len() + items.len() <= MAX_SHOWN {
@@ -154,7 +178,7 @@ impl Asked {
             stamp: self.stamp,
             shown,
             issued: issue_time(self.now),
-            version: snapshot.version().to_owned(),
+            version: view.version().to_owned(),
         };
         cursor.encode()
     }
@@ -176,6 +200,19 @@ impl Range {
             Self { offset: asked.offset, limit }
         }
     }
+}
+
+/// Reads the cursor of a page; refused if it is of another list, or too old.
+pub(crate) fn read_cursor(text: &str, asked: &Asked) -> Result<Cursor, Problem> {
+    let refused = |why| Problem::field(Code::InvalidParameter, "cursor", why);
+    let cursor = Cursor::decode(text).map_err(|_| refused("not a cursor that this server gave"))?;
+    if cursor.request != asked.request {
+        return Err(refused("it belongs to a request with other parameters"));
+    }
+    if cursor.is_expired(asked.now) {
+        return Err(Problem::new(Code::CursorExpired, "begin again without the cursor"));
+    }
+    Ok(cursor)
 }
 
 /// Any answer as JSON.

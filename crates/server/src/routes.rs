@@ -15,6 +15,12 @@ pub(crate) enum Operation {
     ForHistory,
     Neighbors,
     Popular,
+    Trending,
+    History,
+    Interactions,
+    Forget,
+    PutMovie,
+    WithdrawMovie,
     Batch,
     Rebuild,
     Versions,
@@ -37,7 +43,6 @@ pub(crate) enum Operation {
 pub(crate) enum Method {
     Get,
     Post,
-    #[expect(dead_code, reason = "the routes that change things come with the log")]
     Put,
     Delete,
 }
@@ -67,7 +72,6 @@ pub(crate) enum Kind {
     /// `true` or `false`.
     Boolean,
     /// One of these names.
-    #[expect(dead_code, reason = "the routes that change things come with the log")]
     Choice(&'static [&'static str]),
 }
 
@@ -136,6 +140,12 @@ impl Route {
         self.parameters().find(|parameter| parameter.name == name)
     }
 
+    /// Whether it changes what is kept.
+    pub(crate) fn is_change(&self) -> bool {
+        use Operation::{Forget, Interactions, PutMovie, WithdrawMovie};
+        matches!(self.operation, Interactions | Forget | PutMovie | WithdrawMovie)
+    }
+
     pub(crate) fn has_body(&self) -> bool {
         let bodiless = matches!(self.operation, Operation::Activate | Operation::ClearCache);
         matches!(self.method, Method::Post | Method::Put) && !bodiless
@@ -188,14 +198,14 @@ const LOCATION: Parameter = one(
 const INCLUDE_SEEN: Parameter =
     one("include_seen", Kind::Boolean, "Also what the user has already seen, false by default.");
 
-const PAGE: &[Parameter] = &[LIMIT, CURSOR];
+pub(crate) const PAGE: &[Parameter] = &[LIMIT, CURSOR];
 const SEARCH: &[Parameter] = &[one(
     "q",
     Kind::Text(256),
     "Part of a title, an original title or another title: whole words or their beginnings; accents, case, spaces, \
      punctuation, the spelling of small numbers and typing errors forgiven. Without it every movie, in the order of ids.",
 )];
-const FILTERS: &[Parameter] = &[
+pub(crate) const FILTERS: &[Parameter] = &[
     many("genre", Kind::Text(128), 50, "Any of these genres."),
     many("genre_all", Kind::Text(128), 50, "All of these genres."),
     many("genre_none", Kind::Text(128), 50, "None of these genres."),
@@ -217,11 +227,16 @@ const TASTE: &[Parameter] = &[
         "Each item with the movies that speak for it; their shares and the remainder sum to the score.",
     ),
 ];
-const PLACE: &[Parameter] = &[LOCATION];
-const USER: &[Parameter] = &[one("user", Kind::Id, "Leaves out what this user has seen.")];
+pub(crate) const PLACE: &[Parameter] = &[LOCATION];
+pub(crate) const USER: &[Parameter] = &[one("user", Kind::Id, "Leaves out what this user has seen.")];
+const WINDOW: &[Parameter] = &[one(
+    "window",
+    Kind::Choice(&["day", "week", "month", "all"]),
+    "Over about which time, `all` by default.",
+)];
 const BODY_LIMIT: &[Parameter] = &[LIMIT];
 
-const LIST_CODES: &[Code] = &[Code::InvalidParameter, Code::CursorExpired, Code::NotReady];
+pub(crate) const LIST_CODES: &[Code] = &[Code::InvalidParameter, Code::CursorExpired, Code::NotReady];
 const SIMILAR_CODES: &[Code] =
     &[Code::InvalidParameter, Code::CursorExpired, Code::MovieNotFound, Code::NotReady];
 const USER_CODES: &[Code] =
@@ -235,7 +250,7 @@ const HISTORY_CODES: &[Code] = &[
 ];
 
 /// Every route.
-pub(crate) static ROUTES: [Route; 22] = [
+pub(crate) static ROUTES: [Route; 28] = [
     Route {
         operation: Operation::Search,
         method: Method::Get,
@@ -323,12 +338,18 @@ pub(crate) static ROUTES: [Route; 22] = [
         name: "popular_movies",
         scope: Some(Scope::Read),
         summary: "What is popular in a place",
-        description: "By the place's rates, shrunk towards those of the place around it; `location` says which place \
+        description: "By the place's rates, what happens while serving included, shrunk towards those of the place around it; `location` says which place \
                       answered, on how many events.",
-        parameters: &[PAGE, PLACE, USER, FILTERS],
+        parameters: &[PAGE, PLACE, USER, WINDOW, FILTERS],
         answer: Answer::Json("PopularList"),
         codes: LIST_CODES,
     },
+    live_routes::TRENDING,
+    live_routes::HISTORY_OF_USER,
+    live_routes::INTERACTIONS,
+    live_routes::FORGET,
+    live_routes::PUT_MOVIE,
+    live_routes::WITHDRAW_MOVIE,
     live_routes::BATCH,
     admin_routes::REBUILD,
     admin_routes::VERSIONS,
@@ -469,6 +490,9 @@ mod tests {
         check("GET", "/v1/movies/a%2Fb/similar", Some((Operation::Similar, Some("a%2Fb"))));
         check("GET", "/v1/users/42/neighbors", Some((Operation::Neighbors, Some("42"))));
         check("GET", "/v1/users/neighbors", None);
+        check("DELETE", "/v1/users/neighbors", Some((Operation::Forget, Some("neighbors"))));
+        check("PUT", "/v1/movies/318", Some((Operation::PutMovie, Some("318"))));
+        check("DELETE", "/v1/movies/318", Some((Operation::WithdrawMovie, Some("318"))));
         check("GET", "/v1/movies/..", Some((Operation::Movie, Some(".."))));
         check("GET", "/v1/movies/", Some((Operation::Movie, Some(""))));
         check("GET", "/v1/movies/a/b", None);
@@ -479,7 +503,9 @@ mod tests {
 
     #[test]
     fn a_wrong_method_names_the_right_ones() {
-        assert!(matches!(find("DELETE", "/v1/movies/1"), Found::WrongMethod(allow) if allow == "GET, HEAD"));
+        assert!(
+            matches!(find("PATCH", "/v1/movies/1"), Found::WrongMethod(allow) if allow == "GET, HEAD, PUT, DELETE")
+        );
         assert!(matches!(find("GET", "/v1/recommendations"), Found::WrongMethod(allow) if allow == "POST"));
         assert!(matches!(find("PUT", "/v1/batch"), Found::WrongMethod(allow) if allow == "POST"));
         assert!(matches!(find("GET", "/nowhere"), Found::Nothing));

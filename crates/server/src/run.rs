@@ -23,7 +23,8 @@ const PROBE_CONNECTIONS: usize = 256;
 
 /// Serves until the process is told to end (SIGINT or SIGTERM), drains, lets requests in flight end and returns. It listens at
 /// once; an engine that is still empty is loaded beside, and until then data routes answer `not_ready`. `on_ready` hears the
-/// address that is listened on. `parts` may be an engine alone.
+/// address that is listened on. `parts` may be an engine alone. With a log nothing is answered before the engine has heard what
+/// it had.
 pub fn serve(
     parts: impl Into<Parts>,
     options: &ServerOptions,
@@ -114,6 +115,8 @@ fn run(
     options.validate()?;
     let certificate = Certificate::open(options)?.map(Arc::new);
     let service = Arc::new(Service::new(parts, options)?);
+    // An engine that came with a bundle answers from the first request on.
+    service.replay();
     let follower = Follower::start(Arc::clone(&service), certificate.clone())?;
     let result = rt::System::new().block_on(listen(service, certificate.as_deref(), on_ready, stop));
     follower.stop();

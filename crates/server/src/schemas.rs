@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 
+use crate::live_schemas;
+
 /// All schemas by name.
 pub(crate) fn schemas() -> Value {
-    json!({
+    let mut schemas = json!({
         "Item": item(),
         "Reason": {
             "type": "object",
@@ -49,28 +51,6 @@ pub(crate) fn schemas() -> Value {
         ),
         "PopularList": list("Item", &["location"], &json!({"user_id": text(), "location": place()})),
         "NeighborList": neighbor_list(),
-        "BatchRequest": {
-            "type": "object",
-            "required": ["path"],
-            "additionalProperties": false,
-            "properties": {
-                "method": {"enum": ["GET", "POST"], "default": "GET"},
-                "path": {"type": "string", "examples": ["/v1/users/42/recommendations?limit=10"]},
-                "body": {"type": ["object", "null"], "description": "Of a POST."},
-            },
-        },
-        "BatchAnswer": {
-            "type": "object",
-            "required": ["responses"],
-            "properties": {"responses": {"type": "array", "items": {
-                "type": "object",
-                "required": ["status", "body"],
-                "properties": {
-                    "status": {"type": "integer"},
-                    "body": {"type": "object", "description": "What the request alone would answer: a problem where it fails."},
-                },
-            }}},
-        },
         "Health": {
             "type": "object",
             "required": ["status"],
@@ -80,7 +60,11 @@ pub(crate) fn schemas() -> Value {
         },
         "OpenApi": {"type": "object"},
         "Problem": problem(),
-    })
+    });
+    if let (Some(schemas), Some(live)) = (schemas.as_object_mut(), live_schemas::schemas().as_object()) {
+        schemas.extend(live.clone());
+    }
+    schemas
 }
 
 fn text() -> Value {
@@ -95,7 +79,7 @@ fn optional(kind: &str) -> Value {
     json!({"type": [kind, "null"]})
 }
 
-fn place() -> Value {
+pub(crate) fn place() -> Value {
     json!({"$ref": "#/components/schemas/Place"})
 }
 
@@ -107,7 +91,8 @@ fn retrieval() -> Value {
     json!({"enum": ["exact", "graph"]})
 }
 
-fn list(item: &str, required: &[&str], further: &Value) -> Value {
+/// A list of one kind of items, with what else it says.
+pub(crate) fn list(item: &str, required: &[&str], further: &Value) -> Value {
     let mut schema = json!({
         "type": "object",
         "required": ["items", "next_cursor", "index_version"],
@@ -140,7 +125,7 @@ fn item() -> Value {
                 "description": "The cosine for similar movies, the blended score for a user, the shrunk rate where \
                                 popularity alone answers. It does not compare between routes. Absent in a search.",
             },
-            "source": {"enum": ["taste", "similar", "popular"]},
+            "source": {"enum": ["taste", "similar", "popular", "trending"]},
             "reasons": {
                 "type": "array",
                 "items": {"$ref": "#/components/schemas/Reason"},

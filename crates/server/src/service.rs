@@ -7,7 +7,8 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::http::header;
 use actix_web::web::{Bytes, Payload};
-use cinedex_recommender::{Engine, PlaceRequest, PopularRequest, Snapshot};
+use cinedex_feedback::Log;
+use cinedex_recommender::{Engine, PlaceRequest, PopularRequest, View};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -18,9 +19,9 @@ use crate::audit::AuditLog;
 use crate::body::read_body;
 use crate::cache::{Encoded, Flight, Outcome, ResponseCache};
 use crate::cors::Origins;
-use crate::cursor::Cursor;
 use crate::docs;
 use crate::keys::Scope;
+use crate::live::{Change, idempotency_key};
 use crate::metrics::{Figures, Metrics};
 use crate::openapi;
 use crate::operations::Operations;
@@ -44,23 +45,30 @@ const ERRAND_DEADLINE: Duration = Duration::from_secs(5);
 pub struct Parts {
     /// What answers.
     pub engine: Arc<Engine>,
+    /// Where what happens is kept; its sink is the engine's `hear`. Without it what would change something is refused.
+    pub log: Option<Arc<Log>>,
     /// What operators may do; without it the admin routes that build and keep indexes are off.
     pub operations: Option<Arc<dyn Operations>>,
 }
 
 impl From<Arc<Engine>> for Parts {
     fn from(engine: Arc<Engine>) -> Self {
-        Self { engine, operations: None }
+        Self { engine, log: None, operations: None }
     }
 }
 
 /// Everything that requests share.
 pub(crate) struct Service {
     pub(crate) engine: Arc<Engine>,
+    pub(crate) log: Option<Arc<Log>>,
+    /// Whether the engine has heard all that the log had when the server started.
+    pub(crate) heard: AtomicBool,
     pub(crate) operations: Option<Arc<dyn Operations>>,
     pub(crate) metrics: Metrics,
     pub(crate) options: ServerOptions,
     pub(crate) pool: Pool,
+    /// Threads that wait for the log.
+    pub(crate) writers: Pool,
     /// What may block, but computes nothing.
     pub(crate) errands: Pool,
     pub(crate) cache: Arc<ResponseCache>,
@@ -89,10 +97,14 @@ impl Service {
         })?;
         Ok(Self {
             engine: parts.engine,
+            heard: AtomicBool::new(parts.log.is_none()),
+            log: parts.log,
             operations: parts.operations,
             metrics,
             pool: Pool::new("compute", options.compute_threads, options.queue_length, deadline)
                 .map_err(thread_failed("compute"))?,
+            writers: Pool::new("write", options.write_threads, options.queue_length, deadline)
+                .map_err(thread_failed("write"))?,
             errands: Pool::new("errand", ERRAND_THREADS, ERRANDS, ERRAND_DEADLINE)
                 .map_err(thread_failed("errand"))?,
             cache: Arc::new(ResponseCache::new(options.cache_bytes, options.cache_ttl_seconds, evictions)),
@@ -158,6 +170,11 @@ impl Service {
         } else {
             Bytes::new()
         };
+        if route.is_change() {
+            let idempotency_key = idempotency_key(request.headers())?;
+            let change = Change { operation: route.operation, id, body, idempotency_key };
+            return self.change(change, deadline).await;
+        }
         if route.scope == Some(Scope::Admin) {
             let query = uri.query().map(str::as_bytes);
             let limit = if route.has_body() { 0 } else { read_query(route, query)?.limit };
@@ -180,9 +197,9 @@ impl Service {
             Operation::OpenApi => Ok(Arc::clone(&self.openapi)),
             Operation::Docs => Ok(self.docs(request)),
             Operation::Movie => {
-                let snapshot = self.live()?;
+                let view = self.live()?;
                 let refused = |error| refusal(error, Operation::Movie, &parameters.filter);
-                let answer = snapshot.movie(&id).map_err(refused)?;
+                let answer = view.movie(&id).map_err(refused)?;
                 Ok(Arc::new(Encoded::new(encode(&answer)?)))
             }
             _ => {
@@ -195,15 +212,26 @@ impl Service {
 
     /// A list, from the cache or computed; a later page from the snapshot on which it began.
     async fn list(self: &Arc<Self>, mut list: List) -> Outcome {
-        let snapshot = self.snapshot_for(self.live()?, &mut list.asked)?;
+        if list.asked.operation == Operation::History {
+            let (service, (sender, answer)) = (Arc::clone(self), oneshot::channel());
+            self.admit(
+                &self.pool,
+                move || service.history(&list.asked),
+                move |outcome| {
+                    sender.send(outcome).ok();
+                },
+            );
+            return answer.await.unwrap_or_else(|_| Err(Problem::internal()));
+        }
+        let view = self.view_for(self.live()?, &mut list)?;
         if list.asked.operation == Operation::ForHistory {
             let (sender, answer) = oneshot::channel();
-            self.compute(snapshot, list.asked, move |outcome| {
+            self.compute(view, list.asked, move |outcome| {
                 sender.send(outcome).ok();
             });
             return answer.await.unwrap_or_else(|_| Err(Problem::internal()));
         }
-        let key = list.page_key(&snapshot);
+        let key = list.page_key(&view);
         let asked = list.asked;
         if let Some(encoded) = self.cache.get(&key) {
             self.metrics.cache_hits.inc();
@@ -216,58 +244,27 @@ impl Service {
             }
             Flight::Lead(landing, answer) => {
                 self.metrics.cache_misses.inc();
-                self.compute(snapshot, asked, move |outcome| landing.land(&outcome));
+                self.compute(view, asked, move |outcome| landing.land(&outcome));
                 answer
             }
         };
         answer.await.unwrap_or_else(|_| Err(Problem::internal()))
     }
 
-    /// The snapshot that a list is answered from: the live one, or that on which the first page was.
-    pub(crate) fn snapshot_for(
-        &self,
-        live: Arc<Snapshot>,
-        asked: &mut Asked,
-    ) -> Result<Arc<Snapshot>, Problem> {
-        let Some(text) = asked.parameters.cursor.take() else { return Ok(live) };
-        let refused = |why| Problem::field(Code::InvalidParameter, "cursor", why);
-        let cursor = Cursor::decode(&text).map_err(|_| refused("not a cursor that this server gave"))?;
-        if cursor.request != asked.request {
-            return Err(refused("it belongs to a request with other parameters"));
-        }
-        let expired = || Problem::new(Code::CursorExpired, "begin again without the cursor");
-        if cursor.is_expired(asked.now) {
-            return Err(expired());
-        }
-        // Rows of movies and users are 32 bits wide.
-        asked.offset = cursor.offset.min(u32::MAX.into()) as usize;
-        asked.first_page = usize::from(cursor.first_page);
-        asked.moved = cursor.stamp != asked.stamp;
-        asked.shown = cursor.shown;
-        if asked.moved && asked.shown.len() != asked.offset {
-            return Err(expired());
-        }
-        self.engine.snapshot_of(&cursor.version).ok_or_else(expired)
-    }
-
     /// Computes on the pool; `done` hears the outcome on one of its threads, or at once on this one.
-    fn compute(
-        self: &Arc<Self>,
-        snapshot: Arc<Snapshot>,
-        asked: Asked,
-        done: impl FnOnce(Outcome) + Send + 'static,
-    ) {
-        self.admit(move || asked.answer(&snapshot).map(|body| Arc::new(Encoded::new(body))), done);
+    fn compute(self: &Arc<Self>, view: View, asked: Asked, done: impl FnOnce(Outcome) + Send + 'static) {
+        self.admit(&self.pool, move || asked.answer(&view).map(|body| Arc::new(Encoded::new(body))), done);
     }
 
-    /// Runs work on the pool; `done` hears the outcome on one of its threads, or at once on this one.
+    /// Runs work on a pool; `done` hears the outcome on one of its threads, or at once on this one.
     pub(crate) fn admit(
         self: &Arc<Self>,
+        pool: &Pool,
         work: impl FnOnce() -> Outcome + Send + 'static,
         done: impl FnOnce(Outcome) + Send + 'static,
     ) {
         let service = Arc::clone(self);
-        self.pool.run(work, move |result| {
+        pool.run(work, move |result| {
             done(result.unwrap_or_else(|undone| match undone {
                 Undone::Full | Undone::Late => {
                     service.metrics.refused.inc();
@@ -279,10 +276,6 @@ impl Service {
                 }
             }));
         });
-    }
-
-    pub(crate) fn live(&self) -> Result<Arc<Snapshot>, Problem> {
-        self.engine.snapshot().map_err(|_| Problem::not_ready())
     }
 
     /// The page with the address that the client knows this server by, and a film of the live catalogue.
@@ -307,6 +300,7 @@ impl Service {
             is_draining: self.is_draining(),
             keys: self.access.keys.len() as u64,
         });
+        self.metrics.live.set(self.log.as_ref().map(|log| log.status()), self.engine.live().status());
         self.metrics.encode()
     }
 
@@ -321,7 +315,8 @@ impl Service {
         if self.is_draining() {
             return Err(Problem::new(Code::Draining, "the server has been told to stop"));
         }
-        let snapshot = self.live()?;
+        let view = self.live()?;
+        let snapshot = view.snapshot();
         let ready = Ready {
             status: "ready",
             index_version: snapshot.version(),

@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use cinedex_domain::{
     BlendSettings, FoldInSettings, Location, Metric, ModelSettings, Movie, MovieId, PreferencePolicy,
     RatingScale, UserId, silent,
 };
+use cinedex_feedback::{Log, LogOptions};
 use cinedex_index::{
     BuildOptions, BundleInput, Histories, IndexRoot, Place, PlacePopularity, Provenance, SpreadInput, build,
 };
@@ -65,8 +67,15 @@ pub fn operated_world(
     let root = IndexRoot::new(directory.path());
     publish(&root, 0.5, true);
     let engine = Arc::new(Engine::open(root.clone(), engine_options).unwrap());
-    let parts = Parts { operations: operations(&root), ..Parts::from(engine) };
+    let log = log(&directory.path().join("feedback"), &engine);
+    let parts = Parts { operations: operations(&root), log: Some(log), engine };
     World { server: start(parts, options).unwrap(), root, directory }
+}
+
+/// A log that the engine hears.
+fn log(folder: &Path, engine: &Arc<Engine>) -> Arc<Log> {
+    let hearing = Arc::clone(engine);
+    Arc::new(Log::open(folder, &LogOptions::default(), move |logged| hearing.hear(logged)).unwrap().log)
 }
 
 /// A server that has no index yet.

@@ -36,6 +36,8 @@ pub(super) fn run(context: Context, flags: &DemoArguments) -> Result<()> {
         thousands(counts.interactions),
         report.version
     ));
+    // Beside the bundles: preparing the world anew does not touch it.
+    let feedback = indexes.path().join("feedback");
     let engine = Arc::new(Engine::open(indexes, EngineOptions::default())?);
     let suggestions = Suggestions::of(&*engine.snapshot()?);
     if flags.prepare_only {
@@ -49,7 +51,8 @@ pub(super) fn run(context: Context, flags: &DemoArguments) -> Result<()> {
         }
         return terminal::print(&suggestions.text(configuration.serve.bind));
     }
-    super::serve::serve(engine, &configuration.serve, |address| {
+    let log = super::serve::open_log(&flags.serve, &feedback, &configuration.serve, &engine)?;
+    super::serve::serve(engine, log, &configuration.serve, |address| {
         terminal::note(&format!(
             "ready in {:.1} s, serving on http://{address} (Ctrl-C stops)",
             began.elapsed().as_secs_f64()
