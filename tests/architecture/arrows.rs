@@ -29,6 +29,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("actix-web", &["server"]),
     ("tokio", &["server"]),
     ("moka", &["server"]),
+    ("rustls", &["server"]),
     ("arrow", &["storage"]),
     ("parquet", &["storage"]),
     ("hnsw_rs", &["index"]),

@@ -24,6 +24,9 @@ use crate::problem::{Code, Problem};
 use crate::routes::{Answer, Found, Operation, Route, find};
 use crate::service::{Service, id_name};
 
+/// The header that carries the name of a request.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// Which address a request came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Listener {
@@ -54,8 +57,7 @@ async fn answer(
     payload: Payload,
 ) -> HttpResponse {
     let started = Instant::now();
-    let id =
-        service.request_ids.accept_or_make(request.headers().get("x-request-id").map(HeaderValue::as_bytes));
+    let id = service.request_ids.accept_or_make(request.headers().get(REQUEST_ID).map(HeaderValue::as_bytes));
     let (method, path) = (request.method().as_str(), request.head().uri.path());
     let found = if is_served(&service, listener, path) { find(method, path) } else { Found::Nothing };
     let (route, segment) = match &found {
@@ -285,7 +287,7 @@ fn failure(problem: &Problem, request_id: &str) -> HttpResponse {
 }
 
 fn common_headers(builder: &mut HttpResponseBuilder, request_id: &str) {
-    builder.insert_header(("x-request-id", request_id));
+    builder.insert_header((REQUEST_ID, request_id));
     builder.insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
 }
 

@@ -80,6 +80,7 @@ pub(crate) struct Service {
     pub(crate) draining: AtomicBool,
     /// Requests answered, to log one in so many.
     logged: AtomicU64,
+    live: Arc<Encoded>,
     openapi: Arc<Encoded>,
     pub(crate) docs: docs::Page,
 }
@@ -113,6 +114,7 @@ impl Service {
             request_ids: RequestIds::new(),
             draining: AtomicBool::new(false),
             logged: AtomicU64::new(0),
+            live: Arc::new(Encoded::new(br#"{"status":"live"}"#.to_vec())),
             openapi: Arc::new(Encoded::new(openapi::document())),
             docs: docs::Page::new(),
             options: options.clone(),
@@ -189,7 +191,7 @@ impl Service {
             (read_query(route, uri.query().map(str::as_bytes))?, Vec::new())
         };
         match route.operation {
-            Operation::Live => Ok(Arc::new(Encoded::new(br#"{"status":"live"}"#.to_vec()))),
+            Operation::Live => Ok(Arc::clone(&self.live)),
             Operation::Ready => self.ready(),
             Operation::Metrics => Ok(Arc::new(Encoded::new(self.figures().into_bytes()))),
             Operation::OpenApi => Ok(Arc::clone(&self.openapi)),
