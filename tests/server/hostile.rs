@@ -72,7 +72,7 @@ fn wrong_targets() {
         ("/v1/movies?genre=Drama", 400, "unknown_parameter", Some("genre")),
         ("/v1/movies/1?explain=true", 400, "unknown_parameter", Some("explain")),
         ("/v1/movies/1/similar?user=42", 400, "unknown_parameter", Some("user")),
-        ("/v1/popular?window=7d", 400, "unknown_parameter", Some("window")),
+        ("/v1/popular?window=7d", 400, "invalid_parameter", Some("window")),
         ("/livez?x", 400, "unknown_parameter", Some("x")),
         ("/v1/popular?genre=Westrn", 400, "invalid_parameter", Some("genre")),
         ("/v1/popular?genre_all=Drama&genre_all=Westrn", 400, "invalid_parameter", Some("genre_all")),

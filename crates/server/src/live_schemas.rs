@@ -1,6 +1,54 @@
-//! The schemas of what is written while serving and read back, in the OpenAPI document.
+//! The schemas of what is asked in one, written while serving and read back, in the OpenAPI document.
 
 use serde_json::{Value, json};
+
+use crate::schemas::{list, place};
+
+/// The schemas by name.
+pub(crate) fn schemas() -> Value {
+    json!({
+        "BatchRequest": {
+            "type": "object",
+            "required": ["path"],
+            "additionalProperties": false,
+            "properties": {
+                "method": {"enum": ["GET", "POST"], "default": "GET"},
+                "path": {"type": "string", "examples": ["/v1/users/42/recommendations?limit=10"]},
+                "body": {"type": ["object", "null"], "description": "Of a POST."},
+            },
+        },
+        "BatchAnswer": {
+            "type": "object",
+            "required": ["responses"],
+            "properties": {"responses": {"type": "array", "items": {
+                "type": "object",
+                "required": ["status", "body"],
+                "properties": {
+                    "status": {"type": "integer"},
+                    "body": {"type": "object", "description": "What the request alone would answer: a problem where it fails."},
+                },
+            }}},
+        },
+        "Accepted": {
+            "type": "object",
+            "required": ["accepted", "duplicates"],
+            "properties": {
+                "accepted": {"type": "integer", "description": "Interactions that were new."},
+                "duplicates": {"type": "integer", "description": "Interactions that were known by their event_id."},
+            },
+        },
+        "History": list("PastInteraction", &["user_id"], &json!({"user_id": text()})),
+        "PastInteraction": past_interaction(),
+        "Interaction": interaction(),
+        "Receipt": receipt(),
+        "TrendingList": list("Item", &["location"], &json!({"user_id": text(), "location": place()})),
+        "Withdrawn": {
+            "type": "object",
+            "required": ["movie_id", "withdrawn"],
+            "properties": {"movie_id": text(), "withdrawn": {"const": true}},
+        },
+    })
+}
 
 fn text() -> Value {
     json!({"type": "string"})
@@ -15,7 +63,7 @@ fn id() -> Value {
 }
 
 /// What somebody did with a film, as it is sent.
-pub(crate) fn interaction() -> Value {
+fn interaction() -> Value {
     json!({
         "type": "object",
         "required": ["user_id", "movie_id", "kind"],
@@ -42,7 +90,7 @@ pub(crate) fn interaction() -> Value {
 }
 
 /// What somebody did with a film, as it is told.
-pub(crate) fn past_interaction() -> Value {
+fn past_interaction() -> Value {
     json!({
         "type": "object",
         "required": ["movie_id", "title", "kind", "value", "timestamp", "location", "event_id", "received"],
@@ -60,7 +108,7 @@ pub(crate) fn past_interaction() -> Value {
 }
 
 /// What forgetting a user did.
-pub(crate) fn receipt() -> Value {
+fn receipt() -> Value {
     json!({
         "type": "object",
         "required": ["user_id", "position", "removed", "hidden_since", "bytes_leave"],

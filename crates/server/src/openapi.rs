@@ -75,6 +75,13 @@ fn operation(route: &Route) -> Value {
     } else {
         parameters.extend(route.parameters().map(query_parameter));
     }
+    if route.operation == Operation::Interactions {
+        parameters.push(json!({
+            "name": "Idempotency-Key", "in": "header",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[!-~]+$"},
+            "description": "The caller's name for the request: sent again with the same body, it counts once.",
+        }));
+    }
     if !parameters.is_empty() {
         operation["parameters"] = parameters.into();
     }

@@ -6,7 +6,7 @@ use crate::live_schemas;
 
 /// All schemas by name.
 pub(crate) fn schemas() -> Value {
-    json!({
+    let mut schemas = json!({
         "Item": item(),
         "Reason": {
             "type": "object",
@@ -51,46 +51,6 @@ pub(crate) fn schemas() -> Value {
         ),
         "PopularList": list("Item", &["location"], &json!({"user_id": text(), "location": place()})),
         "NeighborList": neighbor_list(),
-        "BatchRequest": {
-            "type": "object",
-            "required": ["path"],
-            "additionalProperties": false,
-            "properties": {
-                "method": {"enum": ["GET", "POST"], "default": "GET"},
-                "path": {"type": "string", "examples": ["/v1/users/42/recommendations?limit=10"]},
-                "body": {"type": ["object", "null"], "description": "Of a POST."},
-            },
-        },
-        "BatchAnswer": {
-            "type": "object",
-            "required": ["responses"],
-            "properties": {"responses": {"type": "array", "items": {
-                "type": "object",
-                "required": ["status", "body"],
-                "properties": {
-                    "status": {"type": "integer"},
-                    "body": {"type": "object", "description": "What the request alone would answer: a problem where it fails."},
-                },
-            }}},
-        },
-        "Accepted": {
-            "type": "object",
-            "required": ["accepted", "duplicates"],
-            "properties": {
-                "accepted": {"type": "integer", "description": "Interactions that were new."},
-                "duplicates": {"type": "integer", "description": "Interactions that were known by their event_id."},
-            },
-        },
-        "History": list("PastInteraction", &["user_id"], &json!({"user_id": text()})),
-        "PastInteraction": live_schemas::past_interaction(),
-        "Interaction": live_schemas::interaction(),
-        "Receipt": live_schemas::receipt(),
-        "TrendingList": list("Item", &["location"], &json!({"user_id": text(), "location": place()})),
-        "Withdrawn": {
-            "type": "object",
-            "required": ["movie_id", "withdrawn"],
-            "properties": {"movie_id": text(), "withdrawn": {"const": true}},
-        },
         "Health": {
             "type": "object",
             "required": ["status"],
@@ -100,7 +60,11 @@ pub(crate) fn schemas() -> Value {
         },
         "OpenApi": {"type": "object"},
         "Problem": problem(),
-    })
+    });
+    if let (Some(schemas), Some(live)) = (schemas.as_object_mut(), live_schemas::schemas().as_object()) {
+        schemas.extend(live.clone());
+    }
+    schemas
 }
 
 fn text() -> Value {
@@ -115,7 +79,7 @@ fn optional(kind: &str) -> Value {
     json!({"type": [kind, "null"]})
 }
 
-fn place() -> Value {
+pub(crate) fn place() -> Value {
     json!({"$ref": "#/components/schemas/Place"})
 }
 
@@ -127,7 +91,8 @@ fn retrieval() -> Value {
     json!({"enum": ["exact", "graph"]})
 }
 
-fn list(item: &str, required: &[&str], further: &Value) -> Value {
+/// A list of one kind of items, with what else it says.
+pub(crate) fn list(item: &str, required: &[&str], further: &Value) -> Value {
     let mut schema = json!({
         "type": "object",
         "required": ["items", "next_cursor", "index_version"],
