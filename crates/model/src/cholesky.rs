@@ -35,6 +35,24 @@ impl Cholesky {
         Some(Self { size, lower: matrix, upper })
     }
 
+    /// `L⁻¹`, row-major, zeros above the diagonal.
+    pub(crate) fn inverse_of_lower(&self) -> Vec<f64> {
+        let size = self.size;
+        let mut inverse = vec![0.0; size * size];
+        let mut column = vec![0.0; size];
+        for first in 0..size {
+            column[first] = 1.0 / self.lower[first * (size + 1)];
+            for row in first + 1..size {
+                let line = &self.lower[row * size..][..=row];
+                column[row] = -dot_f64(&line[first..row], &column[first..row]) / line[row];
+            }
+            for row in first..size {
+                inverse[row * size + first] = column[row];
+            }
+        }
+        inverse
+    }
+
     /// `A⁻¹ b`.
     pub(crate) fn solve(&self, mut b: Vec<f64>) -> Vec<f64> {
         let size = self.size;
@@ -59,6 +77,13 @@ mod tests {
         let cholesky = Cholesky::new(2, vec![4.0, f64::NAN, 2.0, 3.0]).unwrap();
         let x = cholesky.solve(vec![10.0, 8.0]);
         assert!((x[0] - 1.75).abs() < 1e-12 && (x[1] - 1.5).abs() < 1e-12, "{x:?}");
+        // L = [2 0; 1 √2].
+        let inverse = cholesky.inverse_of_lower();
+        let expect = [0.5, 0.0, -0.5 / 2f64.sqrt(), 1.0 / 2f64.sqrt()];
+        assert!(
+            inverse.iter().zip(expect).all(|(found, expect)| (found - expect).abs() < 1e-12),
+            "{inverse:?}"
+        );
     }
 
     #[test]

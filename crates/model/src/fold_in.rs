@@ -60,8 +60,16 @@ impl<'a> FoldIn<'a> {
         FoldedUser { movie_factors: self.movie_factors, settings: self.settings, history, system, vector }
     }
 
-    /// The factored left side; `None` where it is singular, as with nothing known and no regularisation.
-    fn system(&self, history_length: usize, mut matrix: Vec<f64>) -> Option<Cholesky> {
+    pub(crate) fn movie_factors(&self) -> MatrixView<'a> {
+        self.movie_factors
+    }
+
+    pub(crate) fn settings(&self) -> FoldInSettings {
+        self.settings
+    }
+
+    /// The factored left side, `matrix` being the history's part of it; `None` where it is singular, as with nothing known and no regularisation.
+    pub(crate) fn system(&self, history_length: usize, mut matrix: Vec<f64>) -> Option<Cholesky> {
         let dimension = self.movie_factors.dimension();
         let weight = f64::from(self.settings.unobserved_weight);
         for (value, &gram) in matrix.iter_mut().zip(self.gramian.as_slice()) {

@@ -40,6 +40,7 @@ mod paired;
 mod place_popularity;
 mod preferences;
 mod rankers;
+mod short_history;
 mod variety;
 
 pub use blend::{TasteMoments, TasteSpread, add_recent, recent_scores};
@@ -62,4 +63,5 @@ pub use rankers::{
     Blend, Ease, EaseParameters, IalsRanker, ItemKnn, ItemKnnParameters, Popularity, Ranker, like_counts,
     recent_like_counts,
 };
+pub use short_history::ShortHistory;
 pub use variety::Audiences;

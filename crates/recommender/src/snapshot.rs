@@ -2,12 +2,12 @@
 //! the places that were asked for. Immutable but for that cache.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use arc_swap::ArcSwapOption;
 use cinedex_domain::{Location, Metric, MovieFilter, MovieIndex};
 use cinedex_index::{Allowed, Bundle, PlaceIndex, ResolvedPlace, Retrieval, Retrieved, Spread, UnknownGenre};
-use cinedex_model::TasteSpread;
+use cinedex_model::{FoldIn, ShortHistory, TasteSpread, mean_of_liked};
 
 use crate::answer::{Genres, Item, MovieAnswer, MovieList, PlaceAnswer, RetrievalKind};
 use crate::blend::{LogScale, Recent};
@@ -28,10 +28,14 @@ pub struct Snapshot {
     /// The rows of films by their numbers in the counts of what is live; [`NO_ROW`] for a film that the catalogue does not have.
     film_rows: Mutex<Arc<Vec<u32>>>,
     rankings: Rankings,
+    /// What folding in short histories takes, by their length; made when one of it first comes.
+    short_histories: RwLock<HashMap<usize, Arc<ShortHistory>>>,
     /// Films that came, changed or were withdrawn, as far as that was looked at.
     changes: ArcSwapOption<Changes>,
 }
 
+/// What is kept for folding in short histories takes at most this much memory: of other lengths the whole equation is solved.
+const SHORT_BYTES: usize = 16 << 20;
 /// Stands for a film that the catalogue does not have.
 const NO_ROW: u32 = u32::MAX;
 
@@ -55,6 +59,7 @@ impl Snapshot {
             recent,
             spread,
             film_rows: Mutex::default(),
+            short_histories: RwLock::default(),
             changes: ArcSwapOption::empty(),
         }
     }
@@ -144,6 +149,42 @@ impl Snapshot {
         let scale = LogScale::new(rates);
         lock().insert(place, scale);
         scale
+    }
+
+    /// The vector of a taste of which a history is all that is known: folded in, else the mean of what was liked.
+    pub(crate) fn taste_of(&self, history: &[(MovieIndex, f32)]) -> Option<Vec<f32>> {
+        let bundle = &self.bundle;
+        if history.is_empty() {
+            return None;
+        }
+        let Some(settings) = bundle.settings().fold_in else {
+            return mean_of_liked(bundle.movie_factors(), history);
+        };
+        let fold_in = FoldIn::new(bundle.movie_factors(), bundle.gramian(), settings);
+        match self.short_history(&fold_in, history.len()) {
+            Some(short) => Some(short.vector(&fold_in, history)),
+            None => Some(fold_in.vector(history)),
+        }
+    }
+
+    fn short_history(&self, fold_in: &FoldIn<'_>, length: usize) -> Option<Arc<ShortHistory>> {
+        let dimension = self.bundle.settings().dimension;
+        if length > dimension {
+            return None;
+        }
+        {
+            let kept = self.short_histories.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(known) = kept.get(&length) {
+                return Some(Arc::clone(known));
+            }
+            if (kept.len() + 1) * 2 * dimension * dimension > SHORT_BYTES {
+                return None;
+            }
+        }
+        let made = Arc::new(ShortHistory::new(fold_in, length)?);
+        let mut kept = self.short_histories.write().unwrap_or_else(PoisonError::into_inner);
+        kept.insert(length, Arc::clone(&made));
+        Some(made)
     }
 
     /// Interactions that a place needs to speak for itself.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use cinedex_domain::{InteractionKind, Location, Metric, MovieId, MovieIndex, UserIndex};
 use cinedex_index::Retrieval;
-use cinedex_model::{FoldIn, FoldedUser, mean_of_liked};
+use cinedex_model::{FoldIn, FoldedUser};
 use cinedex_vectors::{Scored, norm, scale};
 
 use crate::answer::{Item, MovieList, Reason, Source, Strategy};
@@ -127,20 +127,6 @@ impl Snapshot {
         let history = self.bundle().history(user);
         let entries = history.movies.iter().copied().map(MovieIndex).zip(history.preferences.iter().copied());
         entries.filter(|(_, preference)| *preference != 0.0).collect()
-    }
-
-    /// The vector of a taste of which a history is all that is known: folded in, else the mean of what was liked.
-    pub(crate) fn taste_of(&self, history: &[(MovieIndex, f32)]) -> Option<Vec<f32>> {
-        let bundle = self.bundle();
-        if history.is_empty() {
-            return None;
-        }
-        match bundle.settings().fold_in {
-            Some(fold_in) => {
-                Some(FoldIn::new(bundle.movie_factors(), bundle.gramian(), fold_in).vector(history))
-            }
-            None => mean_of_liked(bundle.movie_factors(), history),
-        }
     }
 
     /// The list for a viewer; with what is live, if there is a view of it.
