@@ -1,5 +1,5 @@
 //! Kill -9 at random moments while eight threads append, forget and compact: what was acknowledged is there once, calls are whole,
-//! and what was forgotten stays so. `CINEDEX_KILLS` says how often (30), `CINEDEX_SEED` repeats a run.
+//! and what was forgotten stays so. `CINEDEX_KILLS` says how often (20), `CINEDEX_SEED` repeats a run.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -37,7 +37,7 @@ fn nothing_acknowledged_is_lost_or_doubled_by_kills() {
     let number = |name: &str, otherwise: u64| {
         std::env::var(name).map_or(otherwise, |text| text.parse().expect("a whole number"))
     };
-    let kills = number("CINEDEX_KILLS", 30);
+    let kills = number("CINEDEX_KILLS", 20);
     let seed = number("CINEDEX_SEED", u64::from(std::process::id()));
     println!("seed {seed}, {kills} kills");
     let mut random = ChaCha8Rng::seed_from_u64(seed);

@@ -9,10 +9,14 @@
 mod support;
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use cinedex_feedback::{FeedbackError, Log, LogOptions};
 use rand::{RngExt, SeedableRng};
 use support::{like, movies, named, open};
+
+/// The bytes that [`made`] makes, made once.
+static WHOLE: OnceLock<Vec<u8>> = OnceLock::new();
 
 /// The header of a segment.
 const HEADER: usize = 16;
@@ -39,7 +43,8 @@ fn made(folder: &Path) -> (PathBuf, Vec<u8>, Vec<usize>) {
 fn check(alter: impl Fn(&mut Vec<u8>), left: &[usize], cut: bool, within: bool, what: &str) {
     let calls = [vec!["1"], vec!["2", "3", "4"], vec!["5", "6"]];
     let folder = tempfile::tempdir().unwrap();
-    let (path, mut bytes, _) = made(folder.path());
+    let path = folder.path().join("00000000000000000001.log");
+    let mut bytes = WHOLE.get_or_init(|| made(folder.path()).1).clone();
     let length = bytes.len();
     alter(&mut bytes);
     std::fs::write(&path, &bytes).unwrap();
@@ -117,8 +122,8 @@ fn any_alteration_of_many_segments_opens_and_loses_only_what_it_hit() {
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
     let folder = tempfile::tempdir().unwrap();
     let log = open(&folder.path().join("log")).log;
-    for number in 0..600 {
-        log.append(vec![like("u", &number.to_string())], None).unwrap();
+    for number in 0..200 {
+        log.append(vec![like("u", &number.to_string()); 3], None).unwrap();
     }
     drop(log);
     for round in 0..40 {
@@ -133,17 +138,28 @@ fn any_alteration_of_many_segments_opens_and_loses_only_what_it_hit() {
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
         let path = &paths[random.random_range(0..paths.len())];
         let mut bytes = std::fs::read(path).unwrap();
-        let hits = random.random_range(1..4_usize);
-        for _ in 0..hits {
+        let mut most = 0;
+        for _ in 0..random.random_range(1..4) {
             let at = random.random_range(HEADER..bytes.len());
-            bytes[at] ^= 1 << random.random_range(0..8);
+            if random.random() {
+                bytes[at] ^= 1 << random.random_range(0..8);
+                most += 3;
+            } else {
+                // What a crash of the machine leaves where later pages reached the disk and an earlier one did not.
+                let end = (at + random.random_range(1..4096)).min(bytes.len());
+                bytes[at..end].fill(0);
+                most += 3 * ((end - at) / 100 + 2);
+            }
         }
         std::fs::write(path, &bytes).unwrap();
         let opened = open(&copy);
-        let left = movies(&opened.log).len();
+        let told = movies(&opened.log);
+        let left = told.len();
+        let what = format!("seed {seed}, round {round}: {left} of 600, at most {most} were hit");
+        assert!(left <= 600 && left + most >= 600, "{what}");
         assert!(
-            (600 - hits..=600).contains(&left),
-            "seed {seed}, round {round}: {left} of 600 after {hits} flips"
+            told.chunks(3).all(|call| call.len() == 3 && call.iter().all(|movie| *movie == call[0])),
+            "{what}"
         );
         assert!(opened.cut.is_some() || left == 600);
         assert_eq!(support::history(&opened.log, "u").len(), left);

@@ -327,6 +327,48 @@ fn a_clock_that_goes_back_a_little_is_held_and_one_that_was_far_ahead_is_correct
 }
 
 #[test]
+fn what_is_larger_than_a_read_or_a_segment_is_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    for options in [small(), LogOptions::default()] {
+        let place = folder.path().join(options.segment_bytes.to_string());
+        let log = Log::open(&place, &options, |_| ()).unwrap().log;
+        let large = Movie { tags: vec!["t".repeat(400_000)], ..Movie::new(movie("1"), "Large") };
+        for _ in 0..3 {
+            log.append(vec![like("u", "1"); 5000], None).unwrap();
+            log.put_movie(large.clone()).unwrap();
+        }
+        let check = |log: &Log, puts: usize| {
+            let told = all(log);
+            assert_eq!(told.len(), 15_000 + puts);
+            assert_eq!(
+                told.iter().filter(|logged| logged.entry == Entry::MoviePut(large.clone())).count(),
+                puts
+            );
+        };
+        check(&log, 3);
+        drop(log);
+        let log = Log::open(&place, &options, |_| ()).unwrap().log;
+        log.compact(Retention::default()).unwrap();
+        check(&log, 1);
+        let keep = Retention { received_from_ms: Some(i64::MAX), learned_position: None };
+        assert_eq!(log.compact(keep).unwrap().interactions, 15_000);
+        assert_eq!((all(&log).len(), log.status().users), (1, 0));
+    }
+}
+
+#[test]
+fn a_sink_that_panics_stops_the_log_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::open(folder.path(), &small(), |_| panic!("the test's sink")).unwrap().log;
+    for _ in 0..2 {
+        let refused = log.append(vec![like("u", "1")], None).unwrap_err();
+        assert!(matches!(refused, FeedbackError::Stopped), "{refused}");
+    }
+    drop(log);
+    assert_eq!(movies(&open(folder.path()).log), ["1"]);
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_whole() {
     let folder = tempfile::tempdir().unwrap();
     let log = Log::open(folder.path(), &LogOptions { batch_events: 3, ..small() }, |_| ()).unwrap().log;
