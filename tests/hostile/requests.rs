@@ -143,7 +143,7 @@ fn bodies() {
 fn methods_and_bytes_that_are_no_request() {
     let (served, _place) = serve();
     for method in ["DELETE", "PUT", "PATCH", "OPTIONS", "TRACE", "BREW"] {
-        let answer = served.raw(&request_line(method, b"/v1/movies/1")).unwrap();
+        let answer = served.raw(&request_line(method, b"/v1/movies/1/similar")).unwrap();
         answer.problem(405, "method_not_allowed", None);
         row(&format!("method {method}"), &answer);
     }
