@@ -3,11 +3,15 @@
 //! each, then an answer on each, so that the server always has work and no time of a client's is in the figures.
 //!
 //! `cargo bench -p cinedex-server --bench measure_serving [-- SECONDS ROUNDS]`; Linux with `taskset`, two cores. The world is that
-//! of the server's tests, sixty films; each figure is the median of the rounds.
+//! of the server's tests, sixty films; each figure is the median of the rounds. `benches/measure/live` takes the hello
+//! (`serve=hello`) and the load (`drive`) of this program to measure the real server.
 #![allow(clippy::unwrap_used, reason = "a measurement fails by panicking")]
 
 #[path = "../tests/server/support/mod.rs"]
 mod support;
+
+#[path = "load/mod.rs"]
+mod load;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -65,6 +69,9 @@ fn main() {
     if let Some(server) = arguments.first().and_then(|argument| argument.strip_prefix("serve=")) {
         return serve(server);
     }
+    if arguments.first().is_some_and(|argument| argument == "drive") {
+        return load::drive(&arguments[1..]);
+    }
     if std::env::var_os("CINEDEX_MEASURE_PINNED").is_none() {
         // The load goes to the second core.
         let status = Command::new("taskset")
@@ -106,9 +113,9 @@ fn measure(subject: &Subject, duration: Duration) -> (f64, f64) {
     );
     let mut connections: Vec<TcpStream> = (0..CONNECTIONS).map(|_| connect(address)).collect();
     let mut buffer = vec![0; 64 << 10];
-    load(&mut connections, &request, &mut buffer, Duration::from_millis(500));
+    ask(&mut connections, &request, &mut buffer, Duration::from_millis(500));
     let (before, started) = (processor_us(child.id()), Instant::now());
-    let requests = load(&mut connections, &request, &mut buffer, duration);
+    let requests = ask(&mut connections, &request, &mut buffer, duration);
     let (used, took) = (processor_us(child.id()) - before, started.elapsed());
     child.kill().unwrap();
     child.wait().unwrap();
@@ -122,7 +129,7 @@ fn connect(address: SocketAddr) -> TcpStream {
 }
 
 /// Asks on all connections and reads all answers, again and again; counts the answers.
-fn load(connections: &mut [TcpStream], request: &str, buffer: &mut [u8], duration: Duration) -> u64 {
+fn ask(connections: &mut [TcpStream], request: &str, buffer: &mut [u8], duration: Duration) -> u64 {
     let (started, mut count) = (Instant::now(), 0);
     while started.elapsed() < duration {
         for connection in connections.iter_mut() {
