@@ -199,6 +199,15 @@ fn values_that_cannot_be_are_refused_by_name() {
 }
 
 #[test]
+fn a_change_with_a_parameter_that_its_route_does_not_have_is_not_made() {
+    let served = serve();
+    for target in ["/v1/movies/parasite-2019?dry_run=true", "/v1/users/42?dry_run=true"] {
+        served.send("DELETE", target, None).problem(400, "unknown_parameter", Some("dry_run"));
+    }
+    served.json("/v1/movies/parasite-2019");
+}
+
+#[test]
 fn a_wrong_method_names_the_right_ones() {
     let served = serve();
     for (method, target, allow) in [

@@ -8,6 +8,7 @@ use crate::batch::MAX_REQUESTS;
 use crate::body::MAX_HISTORY;
 use crate::interactions::MAX_INTERACTIONS;
 use crate::keys::Scope;
+use crate::movie_body::{MAX_NAME_BYTES, MAX_NAMES, MAX_TITLE_BYTES};
 use crate::problem::Code;
 use crate::routes::{Answer, FILTERS, LIST_CODES, Method, Operation, PAGE, PLACE, Route, USER};
 
@@ -69,15 +70,27 @@ const fn fact(
 }
 
 fn optional_text() -> Value {
-    json!({"type": ["string", "null"], "minLength": 1})
+    json!({"type": ["string", "null"], "minLength": 1, "maxLength": MAX_NAME_BYTES})
 }
 
-fn optional_number() -> Value {
-    json!({"type": ["number", "null"], "minimum": 0})
+fn optional_title() -> Value {
+    json!({"type": ["string", "null"], "minLength": 1, "maxLength": MAX_TITLE_BYTES})
 }
 
-fn optional_list() -> Value {
-    json!({"type": ["array", "null"], "items": {"type": "string", "minLength": 1}, "maxItems": 200})
+fn optional_integer(lowest: u32, highest: u32) -> Value {
+    json!({"type": ["integer", "null"], "minimum": lowest, "maximum": highest})
+}
+
+fn optional_list(item: &Value) -> Value {
+    json!({"type": ["array", "null"], "items": item, "maxItems": MAX_NAMES})
+}
+
+fn names() -> Value {
+    optional_list(&json!({"type": "string", "minLength": 1, "maxLength": MAX_NAME_BYTES}))
+}
+
+fn codes() -> Value {
+    optional_list(&json!({"type": "string", "pattern": "^[A-Za-z]{2}$"}))
 }
 
 /// What a film is told of.
@@ -88,34 +101,36 @@ const MOVIE_FIELDS: &[Field] = &[
             "title",
             "text",
             "As people say it: the article in front, without the year.",
-            || json!({"type": "string", "minLength": 1, "maxLength": 1024}),
+            || json!({"type": "string", "minLength": 1, "maxLength": MAX_TITLE_BYTES}),
         )
     },
     fact(
         "movie_id",
         "id",
         "That of the path, or left out.",
-        || json!({"type": ["string", "integer", "null"]}),
+        || json!({"type": ["string", "integer", "null"], "minLength": 1, "maxLength": 256, "minimum": 0}),
     ),
-    fact("original_title", "text", "In its own language, where it differs.", optional_text),
-    fact(
-        "year",
-        "1800 to 2200",
-        "Of first release.",
-        || json!({"type": ["integer", "null"], "minimum": 1800, "maximum": 2200}),
-    ),
-    fact("genres", "list of names", "In the spelling that answers are to have.", optional_list),
-    fact("countries", "list of codes", "Of production, two letters each.", optional_list),
-    fact("languages", "list of codes", "Spoken, two letters each.", optional_list),
-    fact("runtime_minutes", "1 to 65535", "Minutes.", optional_number),
-    fact("minimum_age", "0 to 120", "Suitable from this age on.", optional_number),
+    fact("original_title", "text", "In its own language, where it differs.", optional_title),
+    fact("year", "1800 to 2200", "Of first release.", || optional_integer(1_800, 2_200)),
+    fact("genres", "list of names", "In the spelling that answers are to have.", names),
+    fact("countries", "list of codes", "Of production, two letters each.", codes),
+    fact("languages", "list of codes", "Spoken, two letters each.", codes),
+    fact("runtime_minutes", "1 to 65535", "Minutes.", || optional_integer(1, 65_535)),
+    fact("minimum_age", "0 to 120", "Suitable from this age on.", || optional_integer(0, 120)),
     fact("adult", "true or false", "For adults only.", || json!({"type": ["boolean", "null"]})),
     fact("imdb_id", "text", "Of IMDb, tt0111161.", optional_text),
-    fact("tmdb_id", "number", "Of The Movie Database.", optional_number),
-    fact("imdb_rating", "1 to 10", "Its mean rating at IMDb.", optional_number),
-    fact("imdb_votes", "number", "Votes behind it.", optional_number),
-    fact("tags", "list of words", "The most frequent first.", optional_list),
-    fact("alternative_titles", "list of titles", "Under which people search.", optional_list),
+    fact("tmdb_id", "number", "Of The Movie Database.", || optional_integer(0, u32::MAX)),
+    fact(
+        "imdb_rating",
+        "1 to 10",
+        "Its mean rating at IMDb.",
+        || json!({"type": ["number", "null"], "minimum": 1, "maximum": 10}),
+    ),
+    fact("imdb_votes", "number", "Votes behind it.", || optional_integer(0, u32::MAX)),
+    fact("tags", "list of words", "The most frequent first.", names),
+    fact("alternative_titles", "list of titles", "Under which people search.", || {
+        optional_list(&json!({"type": "string", "minLength": 1, "maxLength": MAX_TITLE_BYTES}))
+    }),
 ];
 
 /// The fields of a route's body that are no parameters of the table.

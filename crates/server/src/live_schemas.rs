@@ -12,9 +12,12 @@ pub(crate) fn schemas() -> Value {
             "required": ["path"],
             "additionalProperties": false,
             "properties": {
-                "method": {"enum": ["GET", "POST"], "default": "GET"},
-                "path": {"type": "string", "examples": ["/v1/users/42/recommendations?limit=10"]},
-                "body": {"type": ["object", "null"], "description": "Of a POST."},
+                "method": {
+                    "type": "string", "default": "GET", "examples": ["GET", "POST"],
+                    "description": "GET or POST; any other is answered 405 in its place.",
+                },
+                "path": {"type": "string", "pattern": "^/", "examples": ["/v1/users/42/recommendations?limit=10"]},
+                "body": {"description": "Of a POST: an object; anything else is refused in its place."},
             },
         },
         "BatchAnswer": {

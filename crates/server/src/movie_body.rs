@@ -7,11 +7,11 @@ use crate::body::{invalid, parse, read_object};
 use crate::problem::Problem;
 
 /// The longest title, in bytes.
-const MAX_TITLE_BYTES: usize = 1_024;
+pub(crate) const MAX_TITLE_BYTES: usize = 1_024;
 /// The longest name of a genre, tag, country or number elsewhere, in bytes.
-const MAX_NAME_BYTES: usize = 128;
+pub(crate) const MAX_NAME_BYTES: usize = 128;
 /// The most names of a list.
-const MAX_NAMES: usize = 200;
+pub(crate) const MAX_NAMES: usize = 200;
 
 /// Reads a body. What it leaves out is unknown of the film from then on.
 pub(crate) fn read_movie(movie_id: &str, bytes: &[u8]) -> Result<Movie, Problem> {

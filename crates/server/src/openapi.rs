@@ -9,6 +9,10 @@ use crate::problem::{CODES, Code};
 use crate::routes::{Answer, Kind, Operation, Parameter, ROUTES, Route, UNROUTED_CODES};
 use crate::schemas::schemas;
 
+/// A location as the domain reads it, or everywhere.
+const LOCATION_PATTERN: &str =
+    "^(?:[Ww][Oo][Rr][Ll][Dd]|[A-Za-z]{2}(?:/[A-Za-z0-9]{1,3}(?:/[^/]{1,100})?)?)$";
+
 /// The document's bytes; made once, when the server starts.
 pub(crate) fn document() -> Vec<u8> {
     serde_json::to_vec(&value()).expect("text and numbers always encode")
@@ -36,7 +40,9 @@ fn value() -> Value {
             "title": "Cinedex",
             "version": env!("CARGO_PKG_VERSION"),
             "summary": "Films like a film, films for a person, people of like taste, what is popular in a place",
-            "description": "A URL is ASCII: percent-encode every other byte of an id, a title or a place.",
+            "description": "A URL is ASCII: percent-encode every other byte of an id, a title or a place. A line or a head \
+                            that is no HTTP/1.1, or a URL of more than 65,534 bytes, is refused before any route is looked \
+                            for: 400 without a body, and the connection is closed.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
@@ -114,10 +120,23 @@ fn parameter_schema(parameter: &Parameter) -> Value {
         1 => value_schema(parameter.kind),
         most => json!({"type": "array", "items": value_schema(parameter.kind), "maxItems": most}),
     };
-    if parameter.name == "limit" {
-        schema["default"] = 20.into();
+    match parameter.name {
+        "limit" => schema["default"] = 20.into(),
+        "cursor" => schema["pattern"] = "^[A-Za-z0-9_-]*$".into(),
+        "location" => schema["pattern"] = LOCATION_PATTERN.into(),
+        _ => {}
     }
     schema
+}
+
+/// A parameter as a field of a body: null is the same as none, and one value stands for a list of it.
+fn field_schema(parameter: &Parameter) -> Value {
+    let schema = parameter_schema(parameter);
+    if parameter.most > 1 {
+        json!({"anyOf": [schema, value_schema(parameter.kind), {"type": "null"}]})
+    } else {
+        json!({"anyOf": [schema, {"type": "null"}]})
+    }
 }
 
 fn value_schema(kind: Kind) -> Value {
@@ -148,7 +167,7 @@ fn object_schema(route: &Route) -> Value {
         required.extend(field.required.then_some(field.name));
     }
     for parameter in route.parameters() {
-        let mut schema = parameter_schema(parameter);
+        let mut schema = field_schema(parameter);
         schema["description"] = parameter.description.into();
         properties.insert(parameter.name.to_owned(), schema);
     }

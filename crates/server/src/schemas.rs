@@ -27,9 +27,9 @@ pub(crate) fn schemas() -> Value {
             "required": ["movie_id"],
             "additionalProperties": false,
             "properties": {
-                "movie_id": {"type": ["string", "integer"]},
-                "kind": {"enum": ["rating", "watch", "like", "dislike", "favorite", "skip"]},
-                "value": {"type": "number", "description": "The rating, on the data set's scale."},
+                "movie_id": {"type": ["string", "integer"], "minLength": 1, "maxLength": 256, "minimum": 0},
+                "kind": {"enum": ["rating", "watch", "like", "dislike", "favorite", "skip", null]},
+                "value": {"type": ["number", "null"], "description": "The rating, on the data set's scale."},
             },
         },
         "Movie": movie(),

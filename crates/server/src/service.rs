@@ -171,6 +171,9 @@ impl Service {
             Bytes::new()
         };
         if route.is_change() {
+            if !route.has_body() {
+                read_query(route, uri.query().map(str::as_bytes))?;
+            }
             let idempotency_key = idempotency_key(request.headers())?;
             let change = Change { operation: route.operation, id, body, idempotency_key };
             return self.change(change, deadline).await;
