@@ -265,13 +265,11 @@ fn read(served: &Served, names: &Known, turn: &str) -> Known {
 
 /// The name under which an event was sent: its own, or the second that stands for it.
 fn name_of(item: &Value) -> String {
-    match item["event_id"].as_str() {
-        Some(name) => name.to_owned(),
-        None => {
-            let time: jiff::Timestamp = item["timestamp"].as_str().unwrap().parse().unwrap();
-            time.as_second().to_string()
-        }
-    }
+    let second = || {
+        let time: jiff::Timestamp = item["timestamp"].as_str().unwrap().parse().unwrap();
+        time.as_second().to_string()
+    };
+    item["event_id"].as_str().map_or_else(second, str::to_owned)
 }
 
 /// Sends a call; `None` where the server was gone before the whole answer was here.

@@ -25,6 +25,9 @@ use crate::support::{Place, wait_for};
 const KEY: &str = "a key that nobody else can know";
 const CLIENTS: u64 = 4;
 
+/// What happens to a file whose content ends there.
+type Damage = fn(&mut Vec<u8>, usize);
+
 /// The gate lets everything pass that serves: on a busy machine a build without optimisation is slow.
 const OPEN_GATE: [&str; 3] =
     ["rebuild_max_microseconds=1000000000", "rebuild_max_quality_loss=1", "rebuild_min_recall=0"];
@@ -107,7 +110,6 @@ fn a_torn_or_altered_end_of_the_log_is_cut_off_reported_and_served_without() {
     let served = serve(&place);
     assert!(names.iter().all(|name| post(&served, name) == (1, 0)));
     drop(served);
-    type Damage = fn(&mut Vec<u8>, usize);
     let damages: [Damage; 3] = [
         |bytes, end| bytes[end - 1] ^= 0x11,
         |bytes, end| bytes[end - 12] ^= 0x11,
@@ -230,7 +232,8 @@ fn command(place: &Place) -> Command {
         arguments.extend(["--set", setting]);
     }
     let mut command = place.command(&arguments);
-    command.env("CINEDEX_ADMIN_KEY", KEY);
+    // Compactions are told at this level.
+    command.env("CINEDEX_ADMIN_KEY", KEY).env("CINEDEX_LOG", "info");
     command
 }
 

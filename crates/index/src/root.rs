@@ -1,6 +1,6 @@
 //! The directory of all versions and the `CURRENT` pointer: what is there, what is live, and how that changes.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -80,15 +80,15 @@ impl IndexRoot {
 
     /// All versions, newest first; none if the directory does not exist. Only manifests are read.
     pub fn versions(&self) -> Result<Vec<VersionSummary>, IndexError> {
-        let live = self.current().ok().flatten();
-        let summary = |version: Version| {
-            let manifest = Manifest::read(&self.directory(&version), &version);
-            let files = manifest.iter().flat_map(|manifest| manifest.files.values());
-            let bytes = files.map(|file| file.bytes).sum();
-            let refused = self.refusal(&version);
-            VersionSummary { live: live.as_ref() == Some(&version), version, refused, bytes, manifest }
-        };
-        Ok(self.names()?.into_iter().map(summary).collect())
+        loop {
+            let stamp = self.current_stamp();
+            let live = self.current().ok().flatten();
+            let summaries = self.summaries(live.as_ref())?;
+            // Another one that went live meanwhile may be too new for this list, and the one before it gone already.
+            if self.current_stamp() == stamp {
+                return Ok(summaries);
+            }
+        }
     }
 
     /// The live version; `None` if none was ever activated. A pointer that names no version is an error.
@@ -128,6 +128,7 @@ impl IndexRoot {
     /// the mark goes. The pointer is replaced atomically, and then the activation recorded.
     pub fn activate(&self, version: &Version) -> Result<(), IndexError> {
         self.check_hashes(version)?;
+        let _changing = self.changing();
         drop(self.open(version)?);
         let mut activations = Activations::read(&self.path)?;
         // One that went live without this program, or before a crash could be recorded: it was live as well.
@@ -155,6 +156,7 @@ impl IndexRoot {
     /// Removes a version, its mark and its mention in the history; the live one is refused. Processes that have it open keep
     /// their maps.
     pub fn remove(&self, version: &Version) -> Result<(), IndexError> {
+        let _changing = self.changing();
         self.remove_directory(version)?;
         Activations::read(&self.path)?.forget(std::slice::from_ref(version))
     }
@@ -163,6 +165,7 @@ impl IndexRoot {
     /// ones that were live once, and of those that never were the ones built before all that is kept. Returns what was
     /// removed. Without a live version nothing is removed.
     pub fn prune(&self, keep: usize) -> Result<Vec<Version>, IndexError> {
+        let _changing = self.changing();
         let Some(live) = self.current()? else { return Ok(Vec::new()) };
         let mut activations = Activations::read(&self.path)?;
         let there = self.names()?;
@@ -247,6 +250,25 @@ impl IndexRoot {
                 drop(AtomicDirectory::create(&self.directory(&version)));
             }
         }
+    }
+
+    fn summaries(&self, live: Option<&Version>) -> Result<Vec<VersionSummary>, IndexError> {
+        let summary = |version: Version| {
+            let manifest = Manifest::read(&self.directory(&version), &version);
+            let files = manifest.iter().flat_map(|manifest| manifest.files.values());
+            let bytes = files.map(|file| file.bytes).sum();
+            let refused = self.refusal(&version);
+            VersionSummary { live: live == Some(&version), version, refused, bytes, manifest }
+        };
+        Ok(self.names()?.into_iter().map(summary).collect())
+    }
+
+    /// Held while the pointer, the history or what they name changes, against other threads and processes: one that activates
+    /// a version must not meet one that removes it. Where the file system knows no locks, nothing is held.
+    fn changing(&self) -> Option<File> {
+        let folder = File::open(&self.path).ok()?;
+        folder.lock().ok()?;
+        Some(folder)
     }
 
     fn directory(&self, version: &Version) -> PathBuf {

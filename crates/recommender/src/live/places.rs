@@ -239,14 +239,16 @@ impl Places {
         let left = |cell: &Cell| cell.at(Span::Month, now_ms, &half_lives) as f32 + cell.since;
         let mut all: Vec<f32> = self.rows.iter().flat_map(|place| place.films.values().map(left)).collect();
         let middle = all.len() / 2;
-        let (_, threshold, _) = all.select_nth_unstable_by(middle, f32::total_cmp);
-        let (threshold, mut surplus) = (*threshold, middle);
+        let (fainter, threshold, _) = all.select_nth_unstable_by(middle, f32::total_cmp);
+        // Of equal ones as many as are too many.
+        let mut equal = fainter.iter().filter(|left| **left == *threshold).count();
+        let threshold = *threshold;
         for place in &mut self.rows {
-            // Of equal ones as many as are too many.
             place.films.retain(|_, cell| {
-                let goes = left(cell) <= threshold && surplus > 0;
-                surplus -= usize::from(goes);
-                !goes
+                let left = left(cell);
+                let one_of_equal = left == threshold && equal > 0;
+                equal -= usize::from(one_of_equal);
+                left > threshold || (left == threshold && !one_of_equal)
             });
             place.films.shrink_to_fit();
         }
