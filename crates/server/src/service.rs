@@ -145,19 +145,7 @@ impl Service {
             let most = self.options.uri_bytes;
             return Err(Problem::new(Code::TooLarge, format!("the path and query are at most {most} bytes")));
         }
-        let (route, segment) = match found {
-            Found::Route(route, segment) => (route, segment),
-            Found::WrongMethod(allow) => {
-                let detail = format!("this route has {allow}");
-                return Err(Problem { allow: Some(allow), ..Problem::new(Code::MethodNotAllowed, detail) });
-            }
-            Found::Nothing => {
-                return Err(Problem::new(
-                    Code::RouteNotFound,
-                    "no route has this path; /docs lists them all",
-                ));
-            }
-        };
+        let (route, segment) = routed(found)?;
         let id = match segment {
             Some(segment) => read_id(id_name(route), segment)?,
             None => String::new(),
@@ -369,6 +357,20 @@ fn first_name(query: &str) -> Option<String> {
     let pair = query.split('&').find(|pair| !pair.is_empty())?;
     let name = pair.split('=').next().unwrap_or_default();
     Some(decode_form(name.as_bytes()).unwrap_or_else(|_| "query".to_owned()))
+}
+
+/// The route and what stands for its id, or why there is none.
+fn routed(found: Found<'_>) -> Result<(&'static Route, Option<&str>), Problem> {
+    match found {
+        Found::Route(route, segment) => Ok((route, segment)),
+        Found::WrongMethod(allow) => {
+            let detail = format!("this route has {allow}");
+            Err(Problem { allow: Some(allow), ..Problem::new(Code::MethodNotAllowed, detail) })
+        }
+        Found::Nothing => {
+            Err(Problem::new(Code::RouteNotFound, "no route has this path; /docs lists them all"))
+        }
+    }
 }
 
 pub(crate) fn id_name(route: &Route) -> &'static str {
