@@ -174,15 +174,7 @@ impl Operator {
                 let Some((status, answer)) = ask("POST", "indexes", Some(&small)) else { return };
                 assert!(status == 202 || status == 409 && answer["code"] == "task_running", "{answer}");
                 if status == 202 {
-                    let task_id = text(&answer["task_id"]);
-                    self.tasks.insert(task_id.clone(), "started".to_owned());
-                    // It is watched to its end.
-                    loop {
-                        let Some((_, task)) = ask("GET", &format!("tasks/{task_id}"), None) else { return };
-                        if !task["finished_at"].is_null() {
-                            break;
-                        }
-                    }
+                    self.tasks.insert(text(&answer["task_id"]), "started".to_owned());
                 }
                 continue;
             }

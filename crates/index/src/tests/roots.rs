@@ -169,6 +169,54 @@ fn the_stamp_tells_that_the_pointer_was_written_again() {
 }
 
 #[test]
+fn a_list_tells_the_live_version_while_another_one_takes_its_place() {
+    let (_directory, root, [older, newer]) = two();
+    root.activate(&older).unwrap();
+    let there = |version: &Version| root.path().join(version.as_str());
+    let aside = |version: &Version| root.path().join(format!("{version}-aside"));
+    fs::rename(there(&newer), aside(&newer)).unwrap();
+    std::thread::scope(|scope| {
+        let changes = scope.spawn(|| {
+            for turn in 0..60 {
+                let (comes, goes) = if turn % 2 == 0 { (&newer, &older) } else { (&older, &newer) };
+                fs::rename(aside(comes), there(comes)).unwrap();
+                root.activate(comes).unwrap();
+                fs::rename(there(goes), aside(goes)).unwrap();
+            }
+        });
+        while !changes.is_finished() {
+            let versions = root.versions().unwrap();
+            assert_eq!(versions.iter().filter(|version| version.live).count(), 1);
+        }
+    });
+}
+
+#[test]
+fn changes_of_the_root_wait_for_each_other() {
+    let (_directory, root, [older, newer]) = two();
+    root.activate(&older).unwrap();
+    root.activate(&newer).unwrap();
+    let check = |change: &(dyn Fn() + Sync)| {
+        let another = fs::File::open(root.path()).unwrap();
+        another.lock().unwrap();
+        std::thread::scope(|scope| {
+            let (done, told) = std::sync::mpsc::channel();
+            scope.spawn(move || {
+                change();
+                done.send(()).unwrap();
+            });
+            let early = told.recv_timeout(std::time::Duration::from_millis(200));
+            drop(another);
+            assert!(early.is_err(), "it did not wait");
+            told.recv().unwrap();
+        });
+    };
+    check(&|| root.activate(&newer).unwrap());
+    check(&|| drop(root.prune(1).unwrap()));
+    check(&|| root.remove(&older).unwrap());
+}
+
+#[test]
 #[cfg(unix)]
 fn files_of_a_bundle_are_read_only() {
     use std::os::unix::fs::PermissionsExt;
